@@ -1,0 +1,1 @@
+"""Does it work? Simulated bank, demo and benchmarks."""

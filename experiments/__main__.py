@@ -1,0 +1,77 @@
+"""Does it work? `python -m experiments simulate` makes a bank with a known truth."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from experiments.simulated_bank.bank import simulate as simulate_bank
+from experiments.simulated_bank.config import load_simulation
+from features.errors import OnePointError
+
+BANK = Path("configs/simulation/bank.yaml")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Does it work? The simulated bank, studies on public data, benchmarks.",
+)
+
+
+@app.callback()
+def experiments() -> None:
+    """Show whether it works: the simulated bank, studies on public data, benchmarks."""
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for the tables; an earlier one is replaced.")],
+    customers: Annotated[int, typer.Option(help="Number of customers, 50 or more.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 1,
+    config: Annotated[Path, typer.Option(help="Parameters of the bank.")] = BANK,
+    signal: Annotated[
+        float | None, typer.Option(help="0 removes what could be learnt, 1 is the bank as it is.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False,
+) -> None:
+    """Make a bank with a known truth: 30 months of tables as Parquet."""
+    begun = time.perf_counter()
+    settings = load_simulation(config, signal)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bar:  # fmt: skip
+        task = bar.add_task("simulating")
+        folder = simulate_bank(
+            settings, customers, seed, out,
+            progress=lambda done, total, what: bar.update(
+                task, completed=done, total=total, description=what),
+        )  # fmt: skip
+    seconds = time.perf_counter() - begun
+    tables = {path.stem: path.stat().st_size for path in sorted(folder.glob("*.parquet"))}
+    if as_json:
+        typer.echo(json.dumps({
+            "out": str(folder), "customers": customers, "seed": seed, "signal": settings.signal,
+            "months": settings.months, "seconds": round(seconds, 1), "bytes": tables,
+        }))  # fmt: skip
+        return
+    typer.echo(f"{customers} customers, {settings.months} months, {len(tables)} tables in {folder}")
+
+
+def main() -> None:
+    """Run the command line; what a person must mend is said without a traceback."""
+    try:
+        app()
+    except OnePointError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A bank with a known truth: tables of the contract, and potential outcomes on demand."""

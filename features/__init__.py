@@ -1,0 +1,1 @@
+"""The customer at a moment: tables in, features and states out."""

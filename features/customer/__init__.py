@@ -1,0 +1,1 @@
+"""What is declared about a customer, one module a group of features."""

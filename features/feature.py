@@ -1,0 +1,94 @@
+"""A feature: one number or category about a customer at `as_of`, declared once.
+
+A feature either aggregates a history (the past of the spine row) or is computed row by row from
+other features and the spine. Its expression is narwhals, so that one definition runs on every
+engine; it must not depend on the order of rows. Sums of money are exact (DECIMAL).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import narwhals.stable.v2 as nw
+
+from features.spine import MICROSECONDS_A_DAY
+
+Group = Literal["asset_size", "life_stage", "activity", "channel_history", "holdings", "experience"]
+
+GROUPS: dict[Group, tuple[str, str]] = {
+    "asset_size": ("资产规模", "asset size"),
+    "life_stage": ("年龄与生命阶段", "age and life stage"),
+    "activity": ("活跃度", "activity"),
+    "channel_history": ("渠道历史", "channel history"),
+    "holdings": ("产品持有", "holdings"),
+    "experience": ("客户体验", "experience"),
+}
+"""Feature groups with their names zh and en; explanations are summed into them."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature.
+
+    ``history`` names the past it aggregates (`features.history.HISTORIES`), empty = row by row
+    over the features in ``inputs``. ``needs`` are optional columns (`table.column`) without which
+    the feature is left out. ``low`` and ``high`` are inclusive bounds; ``empty`` is the value
+    where there is no past (None = missing). A ``category`` is text, encoded by a vocabulary.
+    """
+
+    name: str
+    group: Group
+    unit: str
+    zh: str
+    en: str
+    expr: nw.Expr
+    history: str = ""
+    inputs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    low: float | None = 0.0
+    high: float | None = None
+    empty: float | None = None
+    category: bool = False
+
+
+def within(days: float) -> nw.Expr:
+    """Rows of the window [as_of − days, as_of)."""
+    return nw.col("age_us") <= round(days * MICROSECONDS_A_DAY)
+
+
+def is_(column: str, *values: str) -> nw.Expr:
+    """Rows whose column has one of these values."""
+    if len(values) == 1:
+        return nw.col(column) == values[0]
+    return nw.col(column).is_in(list(values))
+
+
+def count(condition: nw.Expr) -> nw.Expr:
+    """How many rows meet the condition."""
+    return nw.when(condition).then(1).otherwise(0).sum()
+
+
+def total(column: str, condition: nw.Expr) -> nw.Expr:
+    """Sum of a column over the rows that meet the condition; missing where none does."""
+    return nw.when(condition).then(nw.col(column)).sum()
+
+
+def largest(column: str, condition: nw.Expr) -> nw.Expr:
+    """Largest value of a column over the rows that meet the condition."""
+    return nw.when(condition).then(nw.col(column)).max()
+
+
+def newest_days(condition: nw.Expr) -> nw.Expr:
+    """Days since the newest row that meets the condition; missing where none does."""
+    return nw.when(condition).then(nw.col("age_us")).min() / MICROSECONDS_A_DAY
+
+
+def days_until(column: str, condition: nw.Expr) -> nw.Expr:
+    """Days from `as_of` to the nearest moment in a column, of the rows that meet the condition."""
+    return nw.when(condition).then(nw.col(column) - nw.col("as_of")).min() / MICROSECONDS_A_DAY
+
+
+def ratio(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
+    """Numerator ÷ denominator; missing where the denominator is not positive."""
+    return nw.when(denominator > 0).then(numerator / denominator)

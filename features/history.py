@@ -1,0 +1,124 @@
+"""The past of each spine row, as the bank knew it at `as_of`: what features aggregate.
+
+A row counts when ``event_time < as_of`` and ``available_at <= as_of``; a cell filled in later
+counts from its own time. Each history is a function of spine and source; it returns lazy rows
+with `row_id`, `as_of`, `age_us` (= as_of − event_time, microseconds, > 0) and the table's columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import narwhals.stable.v2 as nw
+
+from features.spine import MICROSECONDS_A_DAY, Spine
+from features.tables import NO_CONTACT, TABLES
+
+Frame = nw.LazyFrame[Any]
+
+ALWAYS = -(2**62)
+"""A time before all others, in microseconds."""
+
+YEAR_DAYS = 365
+"""Events older than this are not read: windows end there, recencies are missing beyond."""
+
+
+def past(spine: Spine, table: str, days: int | None = None, lag_days: int = 0) -> Frame:
+    """Rows of `table` known at `as_of` that happened before `as_of − lag_days`."""
+    contract = TABLES[table]
+    rows = spine.source.frame(table)
+    head = spine.frame().select("row_id", "customer_id", "as_of")
+    joined = head.join(rows, on="customer_id", how="inner")
+    lag = lag_days * MICROSECONDS_A_DAY
+    known = (nw.col("event_time") < nw.col("as_of") - lag) & (
+        nw.col("available_at").is_null() | (nw.col("available_at") <= nw.col("as_of"))
+    )
+    if days is not None:
+        known = known & (nw.col("event_time") >= nw.col("as_of") - days * MICROSECONDS_A_DAY)
+    later = {column.name: column.filled_at for column in contract.columns if column.filled_at}
+    masks = [
+        nw.when(nw.col(filled_at) <= nw.col("as_of")).then(nw.col(name)).alias(name)
+        for name, filled_at in later.items()
+    ]
+    # the masks read the unmasked times: one select, so that order does not matter
+    return joined.filter(known).with_columns(
+        *masks, (nw.col("as_of") - nw.col("event_time")).alias("age_us")
+    )
+
+
+def latest(spine: Spine, table: str, by: tuple[str, ...] = (), lag_days: int = 0) -> Frame:
+    """Keep the newest known row of `table` per spine row and `by`."""
+    rows = past(spine, table, lag_days=lag_days)
+    keys = ("row_id", *by)
+    newest = rows.group_by(*keys).agg(nw.col("event_time").max())
+    return rows.join(newest, on=[*keys, "event_time"], how="inner")
+
+
+def attributes(spine: Spine) -> Frame:
+    """Take the attributes valid at `as_of`: the row with the newest `valid_from`, not yet ended."""
+    # a row without valid_from always held: it is older than any other
+    rows = spine.source.frame("customers").with_columns(nw.col("valid_from").fill_null(ALWAYS))
+    head = spine.frame().select("row_id", "customer_id", "as_of", "as_of_day")
+    known = head.join(rows, on="customer_id", how="inner").filter(
+        (nw.col("valid_from") <= nw.col("as_of"))
+        & (nw.col("valid_to").is_null() | (nw.col("valid_to") > nw.col("as_of")))
+        & (nw.col("available_at").is_null() | (nw.col("available_at") <= nw.col("as_of")))
+    )
+    newest = known.group_by("row_id").agg(nw.col("valid_from").max())
+    return known.join(newest, on=["row_id", "valid_from"], how="inner")
+
+
+def open_journey(spine: Spine) -> Frame:
+    """Interactions since the customer's last purchase: what is under way."""
+    touched = past(spine, "interactions", YEAR_DAYS)
+    bought = (
+        past(spine, "holdings")
+        .group_by("row_id")
+        .agg(nw.col("event_time").max().alias("bought_at"))
+    )
+    joined = touched.join(bought, on="row_id", how="left")
+    return joined.filter(
+        nw.col("bought_at").is_null() | (nw.col("event_time") > nw.col("bought_at"))
+    )
+
+
+def managed(spine: Spine) -> Frame:
+    """Keep the assignments to a manager in force at `as_of`."""
+    head = spine.frame().select("row_id", "customer_id", "as_of")
+    joined = head.join(spine.source.frame("assignments"), on="customer_id", how="inner")
+    known = nw.col("available_at").is_null() | (nw.col("available_at") <= nw.col("as_of"))
+    since = nw.col("from") <= nw.col("as_of")
+    until = nw.col("to").is_null() | (nw.col("to") > nw.col("as_of"))
+    return joined.filter(known & since & until)
+
+
+def made_contacts(spine: Spine) -> Frame:
+    """Contacts really made in the last year (the hold-out was left alone)."""
+    return past(spine, "contacts", YEAR_DAYS).filter(nw.col("channel") != NO_CONTACT)
+
+
+HISTORIES: dict[str, tuple[str, Callable[[Spine], Frame]]] = {
+    "attributes": ("customers", attributes),
+    "interactions": ("interactions", lambda spine: past(spine, "interactions", YEAR_DAYS)),
+    "open_journey": ("interactions", open_journey),
+    "holdings": ("holdings", lambda spine: past(spine, "holdings")),
+    "balances": ("balances", lambda spine: latest(spine, "balances", ("asset_class",))),
+    "balances_30d_ago": ("balances", lambda spine: latest(spine, "balances", ("asset_class",), 30)),
+    "balances_90d_ago": ("balances", lambda spine: latest(spine, "balances", ("asset_class",), 90)),
+    "balances_180d_ago": (
+        "balances",
+        lambda spine: latest(spine, "balances", ("asset_class",), 180),
+    ),
+    "accounts": ("accounts", lambda spine: latest(spine, "accounts", ("kind",))),
+    "accounts_past": ("accounts", lambda spine: past(spine, "accounts", YEAR_DAYS)),
+    "transactions": ("transactions", lambda spine: past(spine, "transactions", YEAR_DAYS)),
+    "contacts": ("contacts", made_contacts),
+    "ratings": ("ratings", lambda spine: past(spine, "ratings", YEAR_DAYS)),
+    "risk_assessment": ("risk_assessments", lambda spine: latest(spine, "risk_assessments")),
+    "reachability": ("reachability", lambda spine: latest(spine, "reachability", ("channel",))),
+    "credit_offers": ("credit_offers", lambda spine: latest(spine, "credit_offers", ("offer",))),
+    "benefits": ("benefits", lambda spine: past(spine, "benefits", YEAR_DAYS)),
+    "assignments": ("assignments", managed),
+}
+"""Every history by name: the table it needs and how it is made."""

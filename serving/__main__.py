@@ -1,0 +1,100 @@
+"""`python -m serving`: start the service, or ask a running one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from features.errors import OnePointError, did_you_mean
+from features.terminal import parse_clock, print_json, run
+from serving.client import ServiceClient
+from serving.config import CATALOGS, ROOT, WorkFolder
+from serving.contract import RecommendResponse
+from serving.decide.rulebook import load_rulebook
+from serving.front_desk import WIDTH, show_answer
+from serving.keys import read_keys
+from serving.startup import catalog_name, check_start, choose_start
+
+app = typer.Typer(no_args_is_help=True, help="From request to decision.")
+
+WorkOption = Annotated[
+    Path, typer.Option("--work", help="folder with release/, online.sqlite and keys.env")
+]
+CatalogOption = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads it)
+    typer.Option("--catalog", help="folder of configs/catalog; default: the release's"),
+]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+
+
+@app.command()
+def serve(
+    work: WorkOption,
+    port: PortOption = 3000,
+    host: Annotated[str, typer.Option("--host", help="address to listen on")] = "127.0.0.1",
+    catalog: CatalogOption = None,
+    clock: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--clock", help="pin the present, as in 2026-07-01T10:00+08:00"),
+    ] = None,
+    without_release: Annotated[
+        bool, typer.Option("--without-release", help="no models: rules and popularity only")
+    ] = False,
+) -> None:
+    """Check everything, then serve until interrupted; what is wrong is said here, exit code 2."""
+    start = choose_start(work, catalog, parse_clock(clock) if clock else None, without_release)
+    check_start(start)
+    environment = {
+        **os.environ,
+        **start.environment(),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(work.resolve() / "bentoml"),
+        # One row is scored at a time; more threads only wait for each other.
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:OnePointService"]
+    command += ["--host", host, "--port", str(port), "--working-dir", str(ROOT)]
+    sys.stdout.flush()
+    # Replaces this process: signals reach the server itself, and what the check loaded is freed.
+    os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+@app.command()
+def ask(
+    work: WorkOption,
+    customer: Annotated[str, typer.Option("--customer", help="customer id")],
+    channel: Annotated[str, typer.Option("--channel", help="the door the customer stands at")],
+    intent: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--intent", help="offer the customer says he came for"),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=20)] = 3,
+    scope: Annotated[str, typer.Option("--scope", help="customer, staff or reviewer")] = "staff",
+    port: PortOption = 3000,
+    catalog: CatalogOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the answer as it came")] = False,
+) -> None:
+    """Ask a running service what to offer a customer, and print the answer."""
+    keys = {str(name): key for name, key in read_keys(WorkFolder(work).keys).items()}
+    if scope not in keys:
+        raise OnePointError(f"--scope '{scope}': no such key; {did_you_mean(scope, keys)}")
+    request: dict[str, object] = {"customer_id": customer, "channel": channel, "limit": limit}
+    if intent is not None:
+        request["intent"] = {"offer": intent}
+    client = ServiceClient(f"http://127.0.0.1:{port}", keys[scope])
+    answer = client.recommend(request)
+    if as_json:
+        print_json(answer)
+        return
+    rules = load_rulebook(CATALOGS / catalog_name(catalog, WorkFolder(work)))
+    console = Console(width=max(WIDTH, Console().width))
+    show_answer(RecommendResponse.model_validate(answer), rules, channel, console)
+
+
+if __name__ == "__main__":
+    run(app)

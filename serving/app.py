@@ -1,0 +1,187 @@
+"""The `/v1` routes: one FastAPI app, typed by the contract, every error a problem body."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from features.errors import did_you_mean
+from serving.contract import (
+    Audience,
+    Identifier,
+    Intent,
+    Outcome,
+    OutcomeReceipt,
+    Problem,
+    RecommendRequest,
+    RecommendResponse,
+)
+from serving.decide.record import DecisionRecord
+from serving.errors import PROBLEM_TYPE, TITLES, RequestRefused, StoreError, problem_body
+from serving.middleware import AUDIENCE
+from serving.recommender import Recommender
+
+logger = logging.getLogger("onepoint.serving")
+NO_STORE = {"Cache-Control": "no-store"}
+FIELDS = {
+    "/v1/recommend": (*RecommendRequest.model_fields, *Intent.model_fields),
+    "/v1/outcomes": tuple(Outcome.model_fields),
+}
+
+
+def build_app(recommender: Recommender) -> FastAPI:
+    """Make the app that answers with ``recommender``; the gate goes in front of it."""
+    app = FastAPI(
+        title="OnePoint",
+        version="1",
+        summary="For this customer, now: what to offer, where, by whom, and why?",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    _add_routes(app, recommender)
+    app.add_exception_handler(RequestRefused, _on_refused)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(StoreError, _on_store_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_failure)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_routes(app: FastAPI, recommender: Recommender) -> None:
+    @app.post(
+        "/v1/recommend",
+        response_model=RecommendResponse,
+        responses=_problems(400, 401, 404, 408, 409, 413, 415, 422, 503),
+        summary="What next for this customer, through which door, by whom, and why",
+    )
+    async def recommend(body: RecommendRequest, request: Request) -> Response:
+        return _json(await recommender.recommend(body, _audience(request)))
+
+    @app.post(
+        "/v1/outcomes",
+        response_model=OutcomeReceipt,
+        responses=_problems(400, 401, 404, 408, 409, 413, 415, 422, 503),
+        summary="What became of one place of a decision",
+    )
+    async def outcomes(body: Outcome) -> Response:
+        stored = await recommender.record_outcome(body)
+        receipt = OutcomeReceipt(outcome_id=body.outcome_id, stored=stored)
+        return _json(receipt.model_dump_json().encode("utf-8"))
+
+    @app.get(
+        "/v1/decisions/{decision_id}",
+        response_model=DecisionRecord | RecommendResponse,
+        responses=_problems(401, 403, 404, 422, 503),
+        summary="A decision: the whole record for reviewers, the answer for staff",
+    )
+    async def decision(decision_id: Identifier, request: Request) -> Response:
+        return _json(await recommender.decision(decision_id, _audience(request)))
+
+
+def _audience(request: Request) -> Audience:
+    audience: Audience = request.scope[AUDIENCE]
+    return audience
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json", headers=NO_STORE)
+
+
+def _problem(refused: RequestRefused) -> Response:
+    return Response(
+        problem_body(refused),
+        status_code=refused.status,
+        media_type=PROBLEM_TYPE,
+        headers={**NO_STORE, **refused.headers},
+    )
+
+
+async def _on_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)  # noqa: S101 (registered for it)
+    return _problem(error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        where = found[0]["loc"][-1]
+        return _problem(
+            RequestRefused.at(400, "body", f"not JSON (at {where})", "send well-formed JSON")
+        )
+    fields = FIELDS.get(request.url.path, ())
+    errors = [_place_error(one, fields) for one in found]
+    detail = "; ".join(f"{one['place']}: {one['problem']}; {one['remedy']}" for one in errors[:5])
+    return _problem(RequestRefused(422, detail, errors))
+
+
+def _place_error(error: Any, fields: tuple[str, ...]) -> dict[str, str]:
+    """Name the place and the remedy; what was sent there stays out, it may be a customer's."""
+    loc = [str(part) for part in error["loc"]]
+    place = ".".join(loc[1:])[:200] or loc[0]
+    if error["type"] == "extra_forbidden":
+        remedy = f"remove it; {did_you_mean(loc[-1][:64], fields)}"
+        return {"place": place, "problem": "unknown field", "remedy": remedy}
+    remedy = "add it" if error["type"] == "missing" else "see /openapi.json for what is allowed"
+    return {"place": place, "problem": str(error["msg"])[:500], "remedy": remedy}
+
+
+async def _on_store_error(_: Request, error: Exception) -> Response:
+    logger.error("not answered: %s", error)
+    return _problem(
+        RequestRefused(
+            503,
+            "the decision store is out of reach, and nothing is answered that is not stored; "
+            "try again",
+            headers={"Retry-After": "1"},
+        )
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    details = {
+        400: "body: cannot be read; send well-formed JSON in UTF-8",
+        404: "no such path; the paths are in /openapi.json",
+        405: f"{request.method} is not possible here; see /openapi.json",
+    }
+    detail = details.get(error.status_code, str(error.detail))
+    return _problem(RequestRefused(error.status_code, detail, headers=error.headers))
+
+
+async def _on_failure(request: Request, error: Exception) -> Response:
+    # Messages of unexpected errors may quote a customer; the place in the code may not.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s failed: %s\n%s", request.url.path, type(error).__name__, frames)
+    return _problem(RequestRefused(500, "our mistake; it is in the service's log"))
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem, "description": TITLES[status]} for status in statuses}
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Describe the routes: errors are problem bodies, every route needs a key."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        for path in made["paths"].values():
+            for operation in path.values():
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400:
+                        response["content"] = {
+                            PROBLEM_TYPE: response["content"]["application/json"]
+                        }
+        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        made["security"] = [{"key": []}]
+        app.openapi_schema = made
+    return app.openapi_schema

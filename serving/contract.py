@@ -1,0 +1,221 @@
+"""What goes over the wire: requests, answers and outcomes of `/v1`.
+
+The audience follows from the key's scope and is never asked for in a request. Times without a
+zone are refused; answers are UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
+
+from features.catalog import Mode, OfferKind, Stage
+
+Audience = Literal["customer", "staff", "reviewer"]
+Route = Literal["stay", "transfer", "return"]
+ReasonKind = Literal["model", "economics", "capacity", "rule"]
+OutcomeKind = Literal[
+    "shown", "clicked", "started", "completed", "refused", "opted_out", "unreached"
+]
+
+Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:\-]+$")]
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+
+
+def _refuse_numbers(value: object) -> object:
+    """Refuse a bare number as a time: nobody knows whether it counts seconds or milliseconds."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _TIME.match(value)):
+        return value
+    raise ValueError("a time is text with a zone, as in 2026-07-01T10:00:00+08:00")
+
+
+def _in_utc(value: datetime) -> datetime:
+    """Convert to UTC; a time that cannot be, at the ends of the calendar, is refused."""
+    if not 1900 <= value.year <= 9000:
+        raise ValueError("a time lies in the years 1900 to 9000")
+    return value.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers), AfterValidator(_in_utc)]
+Rank = Annotated[int, Field(ge=1, le=20, strict=True)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Intent(_Message):
+    """What the customer says he came for."""
+
+    offer: Identifier
+    stage: Stage = "application"
+
+
+class RecommendRequest(_Message):
+    """Ask what comes next for a customer who stands at a door (`channel`).
+
+    ``as_of`` (default: now) may not lie before the customer's features. ``request_id`` makes a
+    repeated request give the stored answer again instead of a second decision.
+    """
+
+    customer_id: Identifier
+    channel: Identifier
+    placement: Identifier | None = None
+    session_id: Identifier | None = None
+    as_of: Moment | None = None
+    limit: Rank = 3
+    request_id: Identifier | None = None
+    intent: Intent | None = None
+
+
+class Text(_Message):
+    """A sentence in both languages."""
+
+    zh: str
+    en: str
+
+
+class Reason(_Message):
+    """One approved sentence; `kind` tells where it comes from."""
+
+    kind: ReasonKind
+    code: str
+    text: Text
+
+
+class DecisionOwner(_Message):
+    """Who takes it from here: an outlet, and a person where one is known."""
+
+    org_id: str | None = None
+    staff_id: str | None = None
+    name: str | None = None
+
+
+class GroupContribution(_Message):
+    """How much one group of features adds to the raw score of `p_start` (log-odds)."""
+
+    group: str
+    contribution: float
+
+
+class Explanation(_Message):
+    """Exact TreeSHAP of one offer: `bias` + contributions = `raw_score` (log-odds)."""
+
+    raw_score: float
+    bias: float
+    groups: tuple[GroupContribution, ...]
+
+
+class Recommendation(_Message):
+    """One place of the answer.
+
+    ``p_start`` (0–1) is the propensity to start the application within the horizon; never an
+    effect. ``value_cny`` and ``score`` are CNY, ``experience`` is ≤ 0. ``propensity`` is the whole
+    probability of what was shown in the first place; later places carry none. What only staff or
+    reviewers may see is absent from a customer's answer.
+    """
+
+    rank: int = Field(ge=1)
+    offer: str
+    offer_name: Text
+    kind: OfferKind
+    stage: Stage
+    reach: str
+    handle: str
+    handle_name: Text
+    mode: Mode
+    route: Route
+    owner: DecisionOwner
+    p_start: float | None = None
+    p_start_is: Literal["propensity", "popularity"] | None = None
+    preference: float | None = None
+    completion: float | None = None
+    expected_amount_cny: float | None = None
+    value_cny: float | None = None
+    experience: float | None = None
+    score: float | None = None
+    propensity: float | None = None
+    reasons: tuple[Reason, ...]
+    explanation: Explanation | None = None
+
+
+class Exclusion(_Message):
+    """What was not offered and the one primary reason; `handle` `*` = every channel."""
+
+    offer: str
+    handle: str
+    reason: str
+    text: Text | None = None
+
+
+class Versions(_Message):
+    """What decided; `release` is None where no models were at hand."""
+
+    release: str | None
+    catalog: str
+    policy: str
+
+
+class Considered(_Message):
+    """Candidates left after each gate."""
+
+    candidates: int
+    eligible: int
+    suitable: int
+    deployable: int
+    permitted: int
+    affordable: int
+
+
+class RecommendResponse(_Message):
+    """The answer; `excluded` and `considered` are for staff and reviewers."""
+
+    decision_id: str
+    customer_id: str
+    as_of: datetime
+    features_as_of: datetime | None
+    degraded: bool
+    personalised: bool
+    versions: Versions
+    considered: Considered | None = None
+    recommendations: tuple[Recommendation, ...]
+    excluded: tuple[Exclusion, ...] | None = None
+
+
+class Outcome(_Message):
+    """What happened to one place of a decision; sending it twice changes nothing."""
+
+    outcome_id: Identifier
+    decision_id: Identifier
+    rank: Rank
+    kind: OutcomeKind
+    occurred_at: Moment
+
+
+class OutcomeReceipt(_Message):
+    """`stored` is False where this outcome was known already."""
+
+    outcome_id: str
+    stored: bool
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457): `detail` says what, where and what to do."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] = []

@@ -1,0 +1,180 @@
+"""One customer's case: the facts every rule reads, worked out once per decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from features.catalog import STAGES, Offer, Stage
+from features.state import CustomerState, Refusal
+from features.tables import PERSONALISATION
+from serving.contract import Intent
+from serving.decide.calendar_days import age_on, local_day, months_after, utc
+from serving.decide.record import DecisionInputs
+
+if TYPE_CHECKING:
+    from serving.decide.rulebook import Rulebook
+
+
+@dataclass(frozen=True)
+class Case:
+    """A customer at a door at a moment, with what the rules need already worked out.
+
+    ``today`` is the day in the bank's time zone, ``age`` in full years (None: not known).
+    ``stages`` is the next stage of each offer. ``personal`` is False where the customer refused
+    personalisation: then only vetoes may read what is known of him. ``unknown`` is True where his
+    record could not be read at all.
+    """
+
+    rules: Rulebook
+    inputs: DecisionInputs
+    state: CustomerState
+    now: datetime
+    today: date
+    zone: ZoneInfo
+    stages: dict[str, Stage]
+    personal: bool
+    unknown: bool
+    age: int | None
+    held: frozenset[str]
+    restrictions: frozenset[str]
+
+    @property
+    def intent_offer(self) -> str | None:
+        """The offer the customer says he came for."""
+        return self.inputs.intent.offer if self.inputs.intent else None
+
+    @cached_property
+    def senior(self) -> bool:
+        """Whether the customer is of the age that rules protect (False where age is unknown)."""
+        return self.age is not None and self.age >= self.rules.policy.elderly.age
+
+    @cached_property
+    def complaint_open(self) -> bool:
+        """Whether a complaint waits to be settled."""
+        since = self.state.complaint_open_since
+        return since is not None and utc(since) <= self.now
+
+    @cached_property
+    def assessment_valid_until(self) -> date | None:
+        """The first day on which the risk assessment no longer counts; None without one.
+
+        The earlier of its own expiry and twelve months to the day, in the bank's time zone.
+        """
+        newest = self.state.risk_assessment
+        if newest is None or utc(newest.assessed_at) > self.now:
+            return None
+        months = self.rules.policy.assessment_months
+        birthday = months_after(local_day(newest.assessed_at, self.zone), months)
+        return min(birthday, local_day(newest.expires_at, self.zone))
+
+    @cached_property
+    def assessment_expired(self) -> bool:
+        """Whether there is an assessment that no longer counts."""
+        newest, until = self.state.risk_assessment, self.assessment_valid_until
+        if newest is None or until is None:
+            return False
+        months = self.rules.policy.assessment_months
+        birthday = months_after(local_day(newest.assessed_at, self.zone), months)
+        return self.today >= birthday or self.now >= utc(newest.expires_at)
+
+    def only_serves(self, offer: Offer) -> bool:
+        """Whether he came to be served in a product he holds, so that nothing is sold."""
+        return self.stages[offer.id] == "servicing" and offer.id in self.held
+
+    def not_known(self, table: str) -> bool:
+        """Whether this bank does not bring a table, or the customer's record cannot be read."""
+        return table in self.state.missing
+
+    def refusal_until(self, refusal: Refusal, offer: Offer) -> date:
+        """Return the first day on which a refused offer may be made again."""
+        cool = self.rules.policy.cool_downs
+        days = cool.credit_days if offer.suitability == "credit" else cool.other_days
+        return self.refusal_day(refusal) + timedelta(days=days)
+
+    def refusal_day(self, refusal: Refusal) -> date:
+        """Return the day the customer refused, as the bank counts days."""
+        return local_day(refusal.refused_at, self.zone)
+
+    def refusal_in_force(self, offer: Offer) -> Refusal | None:
+        """Find the newest refusal that still holds an offer back; credit is refused by category."""
+        if self.intent_offer == offer.id and self.rules.policy.cool_downs.lifted_by_intent:
+            return None
+        known = self.rules.catalog.offer_by_id
+        for refusal in self.state.refusals:
+            same = refusal.offer == offer.id
+            if not same and offer.suitability == "credit" and refusal.offer in known:
+                refused = known[refusal.offer]
+                same = (refused.suitability, refused.category) == ("credit", offer.category)
+            said = utc(refusal.refused_at) <= self.now
+            if same and said and self.today < self.refusal_until(refusal, offer):
+                return refusal
+        return None
+
+
+def make_case(inputs: DecisionInputs, rules: Rulebook) -> Case:
+    """Work out what the rules read."""
+    state, zone = inputs.state, rules.zone
+    now = utc(inputs.as_of)
+    today = local_day(now, zone)
+    return Case(
+        rules=rules,
+        inputs=inputs,
+        state=state,
+        now=now,
+        today=today,
+        zone=zone,
+        stages=stages_for(inputs.intent, state, rules),
+        personal=personal_answer(state.consents),
+        unknown="customers" in state.missing,
+        age=None if state.birth_date is None else age_on(state.birth_date, today),
+        held=frozenset(holding.offer for holding in state.holdings),
+        restrictions=frozenset(_in_force(state, now)),
+    )
+
+
+def personal_answer(consents: Mapping[str, bool]) -> bool:
+    """Whether the customer lets his data shape the answer; only an explicit no forbids it.
+
+    >>> personal_answer({}), personal_answer({"personalisation": False})
+    (True, False)
+    """
+    return consents.get(PERSONALISATION) is not False
+
+
+def stages_for(intent: Intent | None, state: CustomerState, rulebook: Rulebook) -> dict[str, Stage]:
+    """Say which step comes next for each offer, in catalog order.
+
+    The stage of the intent for its offer; the stage an application broke off at for that offer;
+    else *application* for products and *servicing* for services and care, which have no
+    application. Who refused personalisation starts at the beginning: where he stopped is his own
+    affair.
+    """
+    broken = state.broken_application if personal_answer(state.consents) else None
+    stages: dict[str, Stage] = {}
+    for offer in rulebook.catalog.offers:
+        stage: Stage = "application"
+        if intent is not None and intent.offer == offer.id:
+            stage = intent.stage
+        elif broken is not None and broken.offer == offer.id:
+            stage = _next_stage(broken.stage)
+        if offer.kind != "product" and stage == "application":
+            stage = "servicing"
+        stages[offer.id] = stage
+    return stages
+
+
+def _next_stage(name: str) -> Stage:
+    """Read a stage from the tables, where it is text; what is no stage starts at the beginning."""
+    return next((stage for stage in STAGES if stage == name), "application")
+
+
+def _in_force(state: CustomerState, now: datetime) -> Iterable[str]:
+    for restriction in state.restrictions:
+        ended = restriction.until is not None and utc(restriction.until) <= now
+        if utc(restriction.since) <= now and not ended:
+            yield restriction.kind

@@ -1,0 +1,100 @@
+"""The decision: gates, value, order, exploration, reasons; pure, the same bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from serving.decide.case import Case, make_case
+from serving.decide.exploration import Draw, draw, seed_of
+from serving.decide.gates import sift
+from serving.decide.reasons import model_reasons, reasons_for
+from serving.decide.record import Contributions, Decision, DecisionInputs, RankedAction
+from serving.decide.rulebook import Rulebook
+from serving.decide.suitable import needs_assessment
+from serving.decide.valuation import Arm, value_arms
+
+
+def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
+    """Say what to offer this customer next, where it gets done, and why; or nothing.
+
+    Each offer takes one place, at its best handle. Care comes first while a complaint is open;
+    then the offer the customer came for, or, where that needs a risk assessment he lacks, the
+    renewal of it; then all others by score (ties in catalog order). A product with a negative
+    score keeps its place unless the policy sets `minimum_score_cny`: inbound, silence is no
+    option. No permitted action at all is a valid answer with no places.
+    """
+    case = make_case(inputs, rules)
+    sifted = sift(case)
+    offers = [
+        value_arms(case, rules.catalog.offer_by_id[offer], handles)
+        for offer, handles in sifted.survivors.items()
+    ]
+    places = sorted(
+        (arms for arms in offers if _worth_a_place(case, arms[0])),
+        key=lambda arms: (_precedence(case, arms[0]), -arms[0].score),
+    )[: inputs.limit]
+    seed = seed_of(rules.policy.exploration, inputs.decision_id)
+    drawn = _draw_first(case, places[0], seed) if places else None
+    ranked = [
+        _place(case, rank, arms, drawn if rank == 1 else None)
+        for rank, arms in enumerate(places, start=1)
+    ]
+    return Decision(
+        decision_id=inputs.decision_id,
+        personalised=case.personal,
+        considered=sifted.considered,
+        ranked=tuple(ranked),
+        excluded=sifted.excluded,
+        explored=drawn is not None and drawn.explored,
+        seed=seed,
+    )
+
+
+def with_contributions(
+    decision: Decision,
+    contributions: Mapping[str, Contributions],
+    inputs: DecisionInputs,
+    rules: Rulebook,
+) -> Decision:
+    """Add the model's own explanation to the returned offers that have one.
+
+    An offer whose score is popularity gets none; so an answer that is not personal has none.
+    """
+    ranked: list[RankedAction] = []
+    for place in decision.ranked:
+        found = contributions.get(place.action.offer)
+        if found is None or place.action.p_start_is == "popularity":
+            ranked.append(place)
+            continue
+        reasons = rules.phrases.sort([*place.reasons, *model_reasons(found, rules)])
+        ranked.append(place.model_copy(update={"reasons": reasons, "contributions": found}))
+    return decision.model_copy(update={"ranked": tuple(ranked)})
+
+
+def _worth_a_place(case: Case, best: Arm) -> bool:
+    least = case.rules.policy.minimum_score_cny
+    return least is None or best.offer.kind != "product" or best.score >= least
+
+
+def _precedence(case: Case, best: Arm) -> int:
+    offer, services = best.offer, case.rules.policy.services
+    if case.complaint_open and offer.id == services.complaint:
+        return 0
+    if offer.id == case.intent_offer:
+        return 1
+    wanted = case.rules.catalog.offer_by_id.get(case.intent_offer or "")
+    blocked = wanted is not None and needs_assessment(wanted)
+    return 2 if blocked and offer.id == services.risk_assessment else 3
+
+
+def _draw_first(case: Case, arms: list[Arm], seed: str) -> Draw:
+    """Draw the first place's handle; no trials on care, without models or without leave."""
+    trial = case.personal and not case.inputs.degraded and arms[0].offer.kind != "care"
+    return draw(seed, len(arms) if trial else 1, case.rules.policy.exploration)
+
+
+def _place(case: Case, rank: int, arms: list[Arm], drawn: Draw | None) -> RankedAction:
+    shown = arms[drawn.arm] if drawn is not None else arms[0]
+    action = shown.action(case, drawn.propensity if drawn is not None else None)
+    explored = drawn is not None and drawn.explored
+    return RankedAction(rank=rank, action=action, reasons=reasons_for(case, shown, arms, explored))

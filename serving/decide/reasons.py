@@ -1,0 +1,69 @@
+"""Why: the sentences that apply to one place of the answer, in order of importance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from serving.contract import Reason
+from serving.decide import economics, triggers
+from serving.decide.case import Case
+from serving.decide.phrases import Value
+from serving.decide.reason_rules import REASON_RULES, Shown
+from serving.decide.record import Contributions
+from serving.decide.valuation import Arm
+
+if TYPE_CHECKING:
+    from serving.decide.rulebook import Rulebook
+
+_REASON_FILES = (triggers, economics)  # importing them registers
+
+ALWAYS_NEEDED = ("non_personal", "popular", "fits_needs")
+"""Sentences every catalog must have: one of them is said where there is nothing else to say."""
+
+MODEL_REASONS = 2
+"""How many groups of features are named at most."""
+
+
+def reasons_for(case: Case, arm: Arm, arms: list[Arm], explored: bool) -> tuple[Reason, ...]:
+    """All approved sentences that apply, most important first; at least one, for every audience.
+
+    A sentence the catalog has no text for is not approved, so it is not said; nor is one whose
+    placeholders are not all known.
+    """
+    phrases = case.rules.phrases
+    shown = Shown(case, arm, arms, explored)
+    found: list[Reason] = []
+    for rule in REASON_RULES:
+        if rule.code not in phrases.by_code or (rule.personal and not case.personal):
+            continue
+        values: Mapping[str, Value] | None = rule.says(shown)
+        reason = None if values is None else phrases.reason(rule.code, values)
+        if reason is not None:
+            found.append(reason)
+    general = phrases.reason(_general_code(case, arm))
+    return phrases.sort(found if general is None else [*found, general])
+
+
+def model_reasons(contributions: Contributions, rules: Rulebook) -> list[Reason]:
+    """Name the groups of features that speak most for the offer (positive log-odds only).
+
+    The code is ``model_<group>``; equal contributions stand in alphabetical order.
+    """
+    positive = sorted(
+        ((-value, group) for group, value in contributions.groups.items() if value > 0),
+    )[:MODEL_REASONS]
+    codes = [f"model_{group}" for _, group in positive]
+    said = [rules.phrases.reason(code) for code in codes if code in rules.phrases.by_code]
+    return [reason for reason in said if reason is not None]
+
+
+def reason_codes() -> tuple[str, ...]:
+    """Every code a reason rule can give."""
+    return (*(rule.code for rule in REASON_RULES), *ALWAYS_NEEDED)
+
+
+def _general_code(case: Case, arm: Arm) -> str:
+    if not case.personal:
+        return "non_personal"
+    return "popular" if arm.scores.p_start_is == "popularity" else "fits_needs"

@@ -1,0 +1,126 @@
+"""The rulebook: catalog, scorecard, policy and approved sentences, checked against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from features.catalog import Catalog, Channel, Stage, load_catalog
+from features.config import parse_config, read_yaml
+from features.errors import ConfigError, did_you_mean
+from serving.decide.gates import exclusion_codes
+from serving.decide.phrases import Phrases, parse_phrases
+from serving.decide.policy import Policy
+from serving.decide.reasons import ALWAYS_NEEDED
+from serving.decide.record import OfferScores
+from serving.decide.scorecard import Cell, Cells, Scorecard, fill_cells
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """All that a decision needs to know of the bank; never changes once loaded.
+
+    ``cells`` is the scorecard written out: (offer, stage) → handle channel → cell.
+    ``catalog_version`` changes with channels, offers, scorecard or sentences,
+    ``policy_version`` with the policy (12 hexadecimal digits of a sha256 of the parsed content).
+    """
+
+    catalog: Catalog
+    scorecard: Scorecard
+    cells: Cells
+    policy: Policy
+    phrases: Phrases
+    catalog_version: str
+    policy_version: str
+
+    @cached_property
+    def handles(self) -> tuple[Channel, ...]:
+        """The channels where a step can be handled, in catalog order."""
+        return tuple(self.catalog.channel_by_id[handle] for handle in self.catalog.handle_ids)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The bank's time zone."""
+        return self.policy.zone
+
+    def cell(self, offer: str, stage: Stage, handle: str) -> Cell | None:
+        """Return the scorecard's cell, None where no rule names it."""
+        return self.cells[offer, stage].get(handle)
+
+    def popular_scores(self, offer: str) -> OfferScores:
+        """Say what is believed of an offer where neither a model nor a count speaks of it."""
+        popularity = self.policy.popularity
+        entry = self.catalog.offer_by_id[offer]
+        handles = self.catalog.handle_ids
+        return OfferScores(
+            p_start=popularity.p_start[entry.kind],
+            p_start_is="popularity",
+            amount_cny=entry.expected_amount_cny or 0.0,
+            preference={handle: 1.0 / len(handles) for handle in handles},
+            completion=dict.fromkeys(handles, popularity.completion),
+        )
+
+
+def load_rulebook(folder: Path) -> Rulebook:
+    """Read a catalog folder whole: channels, offers, scorecard, policy and reasons.
+
+    Raises
+    ------
+    ConfigError
+        A file is absent, breaks its form, or names what another file does not have; the message
+        names the file, the place and the nearest match.
+    """
+    catalog = load_catalog(folder)
+    raw = {
+        name: read_yaml(folder / f"{name}.yaml")
+        for name in ("channels", "offers", "scorecard", "policy", "reasons")
+    }
+    card_path, policy_path = folder / "scorecard.yaml", folder / "policy.yaml"
+    scorecard = parse_config(raw["scorecard"], Scorecard, str(card_path))
+    policy = parse_config(raw["policy"], Policy, str(policy_path))
+    phrases = parse_phrases(raw["reasons"], str(folder / "reasons.yaml"))
+    _check_policy_names(policy, catalog, str(policy_path))
+    _check_codes(phrases, folder / "reasons.yaml")
+    return Rulebook(
+        catalog=catalog,
+        scorecard=scorecard,
+        cells=fill_cells(scorecard, catalog, str(card_path)),
+        policy=policy,
+        phrases=phrases,
+        catalog_version=_version([raw[n] for n in ("channels", "offers", "scorecard", "reasons")]),
+        policy_version=_version(raw["policy"]),
+    )
+
+
+def _check_policy_names(policy: Policy, catalog: Catalog, where: str) -> None:
+    for key, names in policy.channels_named().items():
+        for name in names:
+            if name not in catalog.channel_by_id:
+                hint = did_you_mean(name, catalog.channel_ids)
+                raise ConfigError(f"{where}: '{key}' names unknown channel '{name}'; {hint}")
+    for key, name in policy.offers_named().items():
+        if name not in catalog.offer_by_id:
+            hint = did_you_mean(name, catalog.offer_ids)
+            raise ConfigError(f"{where}: '{key}' names unknown offer '{name}'; {hint}")
+    categories = sorted({offer.category for offer in catalog.offers})
+    for key in ("maturity_categories", "idle_cash_categories", "tier_gap_categories"):
+        for name in getattr(policy.triggers, key):
+            if name not in categories:
+                hint = did_you_mean(name, categories)
+                raise ConfigError(f"{where}: 'triggers.{key}' names unknown '{name}'; {hint}")
+
+
+def _check_codes(phrases: Phrases, path: Path) -> None:
+    lost = [code for code in (*exclusion_codes(), *ALWAYS_NEEDED) if code not in phrases.by_code]
+    if lost:
+        raise ConfigError(f"{path}: no text for {', '.join(lost)}; the rules need each of them")
+
+
+def _version(content: Any) -> str:
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:12]

@@ -1,0 +1,242 @@
+"""Reasons that lie in the customer's situation: what happened, what is due, who looks after him."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from serving.contract import Text
+from serving.decide.affordable import has_minutes
+from serving.decide.calendar_days import local_day, utc
+from serving.decide.phrases import STAGE_NAMES, Value
+from serving.decide.reason_rules import Shown, reason
+
+WEEKDAYS_ZH = "一二三四五六日"
+WEEKDAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS_EN = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+
+
+@reason("complaint_follow_up")
+def settles_complaint(shown: Shown) -> Mapping[str, Value] | None:
+    """His complaint comes before anything else."""
+    return _complaint(shown)
+
+
+@reason("complaint_first")
+def staff_settle_complaint(shown: Shown) -> Mapping[str, Value] | None:
+    """Say the same as staff are told it."""
+    return _complaint(shown)
+
+
+@reason("asked_for", personal=False)
+def asked_for(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that it is what he came for."""
+    return {} if shown.case.intent_offer == shown.arm.offer.id else None
+
+
+@reason("maturity_soon")
+def matures_soon(shown: Shown) -> Mapping[str, Value] | None:
+    """Money of his comes free soon, and this offer could take it."""
+    case, triggers = shown.case, shown.case.rules.policy.triggers
+    if shown.arm.offer.category not in triggers.maturity_categories:
+        return None
+    last = case.today + timedelta(days=triggers.maturity_days)
+    due = [
+        (local_day(holding.maturity_at, case.zone), place, holding.offer)
+        for place, holding in enumerate(case.state.holdings)
+        if holding.maturity_at is not None and utc(holding.maturity_at) >= case.now
+    ]
+    soon = [(day, place, offer) for day, place, offer in due if day <= last]
+    if not soon:
+        return None
+    day, _, offer = min(soon)
+    known = case.rules.catalog.offer_by_id.get(offer)
+    if known is None:
+        return None
+    names = Text(zh=known.names.zh, en=known.names.en)
+    return {"product": names, "date": day_in_words(day, case.today)}
+
+
+@reason("application_resume")
+def resumes_application(shown: Shown) -> Mapping[str, Value] | None:
+    """He broke this application off and can go on where he stopped."""
+    broken, offer = shown.case.state.broken_application, shown.arm.offer
+    if broken is None or broken.offer != offer.id:
+        return None
+    return {"stage": STAGE_NAMES[shown.case.stages[offer.id]]}
+
+
+@reason("risk_test_due")
+def renews_assessment(shown: Shown) -> Mapping[str, Value] | None:
+    """His risk assessment expires soon, or did."""
+    case = shown.case
+    until = case.assessment_valid_until
+    if shown.arm.offer.id != case.rules.policy.services.risk_assessment or until is None:
+        return None
+    return {"date": day_in_words(until, case.today)}
+
+
+@reason("risk_test_missing")
+def takes_first_assessment(shown: Shown) -> Mapping[str, Value] | None:
+    """He never took a risk assessment."""
+    case = shown.case
+    first = case.assessment_valid_until is None and not case.not_known("risk_assessments")
+    is_test = shown.arm.offer.id == case.rules.policy.services.risk_assessment
+    return {} if first and is_test else None
+
+
+@reason("id_check", personal=False)
+def checks_identity(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that the counter checks who he is."""
+    identity = shown.case.rules.policy.services.identity
+    return {} if shown.arm.offer.id == identity else None
+
+
+@reason("benefit_ready")
+def claims_benefit(shown: Shown) -> Mapping[str, Value] | None:
+    """His tier has benefits to claim."""
+    is_benefit = shown.arm.offer.id == shown.case.rules.policy.services.benefit
+    return {} if is_benefit and not shown.case.unknown else None
+
+
+@reason("own_rm")
+def goes_to_own_manager(shown: Shown) -> Mapping[str, Value] | None:
+    """Name the one who looks after him and follows up."""
+    own = shown.case.state.owner
+    if own is None or own.name is None or own.role != shown.arm.handle.id:
+        return None
+    return {"name": own.name}
+
+
+@reason("capacity_handover")
+def manager_is_full(shown: Shown) -> Mapping[str, Value] | None:
+    """His own manager has no time today, so another one takes it."""
+    case, handle = shown.case, shown.arm.handle
+    own, managers = case.state.owner, case.rules.policy.doors.managers
+    if own is None or own.name is None or own.role not in managers or handle.id not in managers:
+        return None
+    if own.role == handle.id or has_minutes(case, case.rules.catalog.channel_by_id[own.role]):
+        return None
+    due = day_in_words(case.today + timedelta(days=1), case.today)
+    return {"name": own.name, "team": Text(zh=handle.names.zh, en=handle.names.en), "due": due}
+
+
+@reason("senior_care")
+def is_served_by_a_person(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that a senior is served by a person."""
+    return {} if shown.case.senior and shown.arm.handle.staff_minutes > 0 else None
+
+
+@reason("idle_cash")
+def has_idle_cash(shown: Shown) -> Mapping[str, Value] | None:
+    """Much money lies on his current account, and this offer could take it."""
+    case, triggers = shown.case, shown.case.rules.policy.triggers
+    takes_it = shown.arm.offer.category in triggers.idle_cash_categories
+    idle = (case.state.demand_cny or 0.0) >= triggers.idle_cash_cny
+    return {} if takes_it and idle else None
+
+
+@reason("tier_gap")
+def is_close_to_next_tier(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that a little more with us lifts him to the next service tier."""
+    case, triggers = shown.case, shown.case.rules.policy.triggers
+    assets = case.state.assets_cny
+    if assets is None or shown.arm.offer.category not in triggers.tier_gap_categories:
+        return None
+    higher = next((tier for tier in case.rules.policy.tiers if tier.from_cny > assets), None)
+    if higher is None or higher.from_cny - assets > triggers.tier_gap_share * higher.from_cny:
+        return None
+    gap = f"{higher.from_cny - assets:,.0f}"
+    amount = Text(zh=f"{gap}元", en=f"{gap} yuan")
+    return {"tier": Text(zh=higher.names.zh, en=higher.names.en), "amount": amount}
+
+
+@reason("switch_channel")
+def does_not_pick_up(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that calls were not answered, so it is WeCom."""
+    case, policy = shown.case, shown.case.rules.policy
+    if policy.doors.wecom is None or shown.arm.handle.id != policy.doors.wecom:
+        return None
+    calls = [c for c in case.state.contacts if c.channel in policy.doors.calls and not c.responded]
+    return {} if len(calls) >= policy.triggers.unanswered_calls else None
+
+
+@reason("app_can_finish", personal=False)
+def app_finishes_it(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that the app does this step, no visit needed."""
+    case, handle = shown.case, shown.arm.handle
+    cell = case.rules.cell(shown.arm.offer.id, case.stages[shown.arm.offer.id], handle.id)
+    is_app = shown.changes_door and handle.id == case.rules.policy.doors.app
+    if not is_app or cell is None or cell.minutes is None:
+        return None
+    return {"minutes": str(cell.minutes)}
+
+
+@reason("video_ok", personal=False)
+def video_is_enough(shown: Shown) -> Mapping[str, Value] | None:
+    """Say that the interview can be held by video."""
+    case = shown.case
+    interview = case.stages[shown.arm.offer.id] == "interview"
+    return {} if interview and shown.arm.handle.id == case.rules.policy.doors.video else None
+
+
+@reason("must_visit", personal=False)
+def must_come_in_person(shown: Shown) -> Mapping[str, Value] | None:
+    """No channel but the outlet may do this step, and he is not in one."""
+    case, offer = shown.case, shown.arm.offer
+    reach = case.rules.catalog.channel_by_id[case.inputs.channel]
+    if shown.arm.handle.mode != "offline" or reach.mode == "offline":
+        return None
+    for handle in case.rules.handles:
+        cell = case.rules.cell(offer.id, case.stages[offer.id], handle.id)
+        if handle.mode != "offline" and cell is not None and cell.allowed:
+            return None
+    return {}
+
+
+@reason("specialist", personal=False)
+def specialist_helps(shown: Shown) -> Mapping[str, Value] | None:
+    """Many steps, so a specialist goes along."""
+    case, handle = shown.case, shown.arm.handle
+    own = case.state.owner
+    if handle.id not in case.rules.policy.doors.managers or not _has_many_steps(shown):
+        return None
+    if own is not None and own.role == handle.id and own.name is not None and case.personal:
+        return None  # own_rm names the person
+    return {"role": Text(zh=handle.names.zh, en=handle.names.en)}
+
+
+@reason("demo_help", personal=False)
+def agent_shows_the_steps(shown: Shown) -> Mapping[str, Value] | None:
+    """At the counter a remote agent can show how it goes."""
+    at_counter = shown.arm.handle.id in shown.case.rules.policy.doors.counters
+    return {} if at_counter and not shown.changes_door and _has_many_steps(shown) else None
+
+
+def day_in_words(day: date, today: date) -> Text:
+    """Say a day as people do, with its weekday; the year only where it is another one.
+
+    >>> day_in_words(date(2026, 7, 3), date(2026, 7, 1))
+    Text(zh='7月3日(周五)', en='Friday 3 July')
+    """
+    year_zh, year_en = ("", "") if day.year == today.year else (f"{day.year}年", f" {day.year}")
+    weekday = day.weekday()
+    return Text(
+        zh=f"{year_zh}{day.month}月{day.day}日(周{WEEKDAYS_ZH[weekday]})",
+        en=f"{WEEKDAYS_EN[weekday]} {day.day} {MONTHS_EN[day.month - 1]}{year_en}",
+    )
+
+
+def _complaint(shown: Shown) -> Mapping[str, Value] | None:
+    is_care = shown.arm.offer.id == shown.case.rules.policy.services.complaint
+    return {} if is_care and shown.case.complaint_open else None
+
+
+def _has_many_steps(shown: Shown) -> bool:
+    case, arm = shown.case, shown.arm
+    cell = case.rules.cell(arm.offer.id, case.stages[arm.offer.id], arm.handle.id)
+    least = case.rules.policy.triggers.many_steps
+    return cell is not None and cell.steps is not None and cell.steps >= least

@@ -1,0 +1,189 @@
+"""The gate in front of every route: who asks, how much, of what type, and whether there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from serving.contract import Audience
+from serving.errors import PROBLEM_TYPE, RequestRefused, problem_body
+from serving.keys import KeyRing
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+AUDIENCE = "onepoint.audience"
+"""Key of the ASGI scope under which the audience of a request stands."""
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/openapi.json"})
+DRAINED_BYTES = 16 * 1024 * 1024
+DRAINED_S = 5.0
+
+
+class Gate:
+    """Outer ASGI middleware: authenticates, bounds type, size, number and time of requests.
+
+    Pure ASGI, since Starlette's `BaseHTTPMiddleware` would read bodies and tie tasks together.
+    """
+
+    def __init__(
+        self, app: App, keys: KeyRing, max_body_bytes: int, max_concurrency: int, timeout_s: float
+    ) -> None:
+        self.app = app
+        self.keys = keys
+        self.max_body_bytes = max_body_bytes
+        self.max_concurrency = max_concurrency
+        self.timeout_s = timeout_s
+        self._inside = 0
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it with a problem body."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+            return
+        try:
+            headers = {name.lower(): value for name, value in scope["headers"]}
+            scope[AUDIENCE] = self._audience(headers)
+            self._refuse_when_full()
+        except RequestRefused as refused:
+            await self._turn_away(refused, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self._admit(scope, headers, receive, send)
+        finally:
+            self._inside -= 1
+
+    async def _admit(
+        self,
+        scope: MutableMapping[str, Any],
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        try:
+            if scope["method"] in ("POST", "PUT", "PATCH"):
+                _refuse_other_types(headers)
+            body = await self._bounded_body(headers, receive)
+        except RequestRefused as refused:
+            await self._turn_away(refused, receive, send)
+            return
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self.app(scope, _replay(body, receive), send_on)
+        except TimeoutError:
+            if begun:
+                raise
+            detail = f"no answer within {self.timeout_s:g} s; try again"
+            await _send_problem(RequestRefused(503, detail, headers={"Retry-After": "1"}), send)
+
+    def _audience(self, headers: dict[bytes, bytes]) -> Audience:
+        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        audience = self.keys.audience_of(key.strip()) if scheme.lower() == "bearer" else None
+        if audience is None:
+            given = "is missing" if not scheme else "is not a key of this service"
+            refused = RequestRefused.at(
+                401, "header Authorization", given, "send 'Authorization: Bearer KEY'"
+            )
+            refused.headers["WWW-Authenticate"] = "Bearer"
+            raise refused
+        return audience
+
+    def _refuse_when_full(self) -> None:
+        if self._inside >= self.max_concurrency:
+            raise RequestRefused(
+                503,
+                f"{self.max_concurrency} requests are being answered already; try again",
+                headers={"Retry-After": "1"},
+            )
+
+    async def _bounded_body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self.max_body_bytes:
+            raise self._too_large(f"has {int(declared):,} bytes")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                while True:
+                    message = await receive()
+                    body += message.get("body", b"")
+                    if len(body) > self.max_body_bytes:
+                        raise self._too_large("is longer")
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            remedy = "send it in one go"
+            problem = f"did not arrive within {self.timeout_s:g} s"
+            raise RequestRefused.at(408, "body", problem, remedy) from None
+
+    def _too_large(self, problem: str) -> RequestRefused:
+        limit = f"send at most {self.max_body_bytes:,} bytes"
+        return RequestRefused.at(413, "body", problem, limit)
+
+    async def _turn_away(self, refused: RequestRefused, receive: Receive, send: Send) -> None:
+        """Answer at once; then let the caller finish sending, a little, so that he hears it.
+
+        A connection closed on a caller who is still sending is reset, and the answer is lost. What
+        he still sends is thrown away piece by piece, up to a bound in bytes and seconds.
+        """
+        await _send_problem(refused, send, more=True, close=refused.status in (408, 413))
+        drained, until = 0, time.monotonic() + DRAINED_S
+        try:
+            async with asyncio.timeout(DRAINED_S):
+                while drained < DRAINED_BYTES and time.monotonic() < until:
+                    message = await receive()
+                    if message["type"] == "http.disconnect" or not message.get("more_body"):
+                        break
+                    drained += len(message.get("body", b""))
+        except TimeoutError:
+            drained = DRAINED_BYTES
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refuse_other_types(headers: dict[bytes, bytes]) -> None:
+    given = headers.get(b"content-type", b"").decode("latin-1")
+    kind, _, parameters = given.partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        shown = f"is '{given[:80]}'" if given else "is missing"
+        remedy = "send JSON in UTF-8 with 'Content-Type: application/json'"
+        raise RequestRefused.at(415, "header Content-Type", shown, remedy)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+async def _send_problem(
+    refused: RequestRefused, send: Send, *, more: bool = False, close: bool = False
+) -> None:
+    body = problem_body(refused)
+    headers = {
+        "content-type": PROBLEM_TYPE,
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        **refused.headers,
+        **({"connection": "close"} if close else {}),
+    }
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refused.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,126 @@
+"""The BentoML service: it mounts the one FastAPI app behind the gate, and tells its health."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+# Before bentoml is imported: its telemetry is on unless this says otherwise.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+
+import bentoml
+from starlette.exceptions import HTTPException
+
+from features.errors import OnePointError
+from serving.app import build_app
+from serving.config import load_service_config
+from serving.errors import StoreError
+from serving.keys import KeyRing, read_keys
+from serving.middleware import App, Gate, Receive, Send
+from serving.startup import open_recommender, start_from_environment
+
+logger = logging.getLogger("onepoint.serving")
+CONFIG = load_service_config()
+# BentoML's own limits are backstops: they answer without a problem body and without Retry-After.
+SLACK_S = 10
+SLACK_REQUESTS = 64
+PROBE_EVERY_S = 1.0
+
+
+def leave_with(parent: int) -> None:
+    """Stop this worker once its supervisor is gone, even if that was killed.
+
+    BentoML gives each worker a session of its own: an orphan would go on listening at the port,
+    with the models of yesterday, next to the service that was started in its place.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PROBE_EVERY_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="onepoint-supervisor-watch", daemon=True).start()
+
+
+class Door:
+    """The mounted app: closed until the service is initialised.
+
+    It is no Starlette app on purpose: BentoML would hand paths that such an app does not know to
+    its own pages, which know no keys and no problem bodies.
+    """
+
+    def __init__(self) -> None:
+        self.behind: App | None = None
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if self.behind is None:
+            raise RuntimeError("a request before the service was initialised")
+        # BentoML mounts under "/", which Starlette would take for a prefix of every path.
+        await self.behind({**scope, "root_path": ""}, receive, send)
+
+
+DOOR = Door()
+
+
+@bentoml.service(
+    name="onepoint",
+    workers=CONFIG.workers,
+    traffic={
+        "timeout": CONFIG.timeout_s * 2 + SLACK_S,
+        "max_concurrency": (CONFIG.max_concurrency + SLACK_REQUESTS) * CONFIG.workers,
+    },
+    # They are labelled by the raw path, so every decision id would become a time series.
+    metrics={"enabled": False},
+    monitoring={"enabled": False},
+)
+@bentoml.asgi_app(DOOR, path="/")
+class OnePointService:
+    """Recommendations for a retail bank: what, where, by whom, and why."""
+
+    def __init__(self) -> None:
+        try:
+            start = start_from_environment()
+            keys = KeyRing(read_keys(start.work.keys))
+            self._recommender = open_recommender(start, CONFIG)
+        except OnePointError as error:
+            logger.error("not started: %s", error)
+            raise
+        app = build_app(self._recommender)
+        DOOR.behind = Gate(
+            app, keys, CONFIG.max_body_bytes, CONFIG.max_concurrency, CONFIG.timeout_s
+        )
+        leave_with(os.getppid())
+        # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
+        gc.collect()
+        gc.freeze()
+        self._probed_at = -PROBE_EVERY_S
+        self._unwell: str | None = None
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Write what waits, then close the files."""
+        self._recommender.close()
+
+    async def __is_alive__(self) -> bool:
+        """Say yes: the process answers, and a broken disk is no reason to kill it."""
+        return True
+
+    async def __is_ready__(self) -> bool:
+        """Say whether a decision could be stored right now; the disk is asked once a second."""
+        if time.monotonic() >= self._probed_at + PROBE_EVERY_S:
+            self._probed_at = time.monotonic()
+            try:
+                await self._recommender.store.prove_writable()
+                self._unwell = None
+            except StoreError as error:
+                logger.error("not ready: %s", error)
+                self._unwell = "the decision store cannot be written; look into the service's log"
+        if self._unwell is not None:
+            raise HTTPException(503, self._unwell)
+        return True

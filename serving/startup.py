@@ -1,0 +1,148 @@
+"""Opening all that the service needs; what is wrong stops it here, by name, not in an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from features.errors import did_you_mean
+from features.online import OnlineStoreError
+from serving.config import CATALOGS, Clock, ServiceConfig, WorkFolder, load_service_config
+from serving.decide.rulebook import load_rulebook
+from serving.errors import StartError
+from serving.keys import KeyRing, read_keys
+from serving.recommender import Recommender
+from serving.scoring import Scorer
+from serving.stores.decisions import open_decision_store
+from serving.stores.online import PublishedCustomers
+from training.models.release import MANIFEST, Release, check_catalog
+
+WORK_VARIABLE = "ONEPOINT_WORK"
+CATALOG_VARIABLE = "ONEPOINT_CATALOG"
+CLOCK_VARIABLE = "ONEPOINT_CLOCK"
+WITHOUT_RELEASE_VARIABLE = "ONEPOINT_WITHOUT_RELEASE"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What to serve: a work folder, the catalog, the present, and whether to do without models.
+
+    ``catalog`` None is the catalog the release was trained with (without a release: `bank`);
+    ``clock`` None is the machine's clock.
+    """
+
+    work: WorkFolder
+    catalog: str | None
+    clock: datetime | None
+    without_release: bool
+
+    def environment(self) -> dict[str, str]:
+        """Environment that tells a worker process what to serve."""
+        return {
+            WORK_VARIABLE: str(self.work.path.resolve()),
+            CATALOG_VARIABLE: self.catalog or "",
+            CLOCK_VARIABLE: self.clock.isoformat() if self.clock else "",
+            WITHOUT_RELEASE_VARIABLE: "yes" if self.without_release else "",
+        }
+
+
+def choose_start(
+    work: Path, catalog: str | None, clock: datetime | None, without_release: bool
+) -> Start:
+    """Join flags and what the work folder says of itself; flags win."""
+    if not work.is_dir():
+        raise StartError(f"work folder {work}: no such folder; make it with `make run`")
+    folder = WorkFolder(work)
+    left = folder.config()
+    return Start(folder, catalog, clock or (left.clock if left else None), without_release)
+
+
+def start_from_environment() -> Start:
+    """Read what `Start.environment` wrote."""
+    work = os.environ.get(WORK_VARIABLE)
+    if not work:
+        raise StartError(f"{WORK_VARIABLE} is not set; start with `python -m serving serve`")
+    clock = os.environ.get(CLOCK_VARIABLE)
+    return choose_start(
+        Path(work),
+        os.environ.get(CATALOG_VARIABLE) or None,
+        datetime.fromisoformat(clock) if clock else None,
+        bool(os.environ.get(WITHOUT_RELEASE_VARIABLE)),
+    )
+
+
+def check_start(start: Start) -> None:
+    """Open everything once and close it again, before any process is started.
+
+    Raises an `OnePointError` that names the file or setting to mend: no keys, a broken catalog, a
+    corrupt release, other ids than the release was trained with, an absent online store, a
+    decision store that cannot be written.
+    """
+    KeyRing(read_keys(start.work.keys))
+    config = load_service_config()
+    recommender = open_recommender(start, config)
+    try:
+        recommender.customers.current()
+    except OnlineStoreError as error:
+        raise StartError(str(error)) from None
+    finally:
+        recommender.close()
+
+
+def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
+    """Load rules and release, open the stores, warm up."""
+    release = None if start.without_release else load_release(start.work.release)
+    rules = load_rulebook(_catalog_folder(catalog_name(start.catalog, start.work)))
+    if release is not None:
+        check_catalog(release, rules.catalog)
+    recommender = Recommender(
+        rules,
+        Scorer(rules, release, config.top_features),
+        PublishedCustomers(start.work.online),
+        open_decision_store(start.work.path),
+        Clock(start.clock),
+        config,
+    )
+    recommender.warm_up()
+    return recommender
+
+
+def catalog_name(chosen: str | None, work: WorkFolder) -> str:
+    """Say which catalog goes with a work folder: the chosen one, else the release's, else `bank`.
+
+    Reads no more of the release than its name for it; loading checks the rest.
+    """
+    if chosen:
+        return chosen
+    manifest = work.release / MANIFEST
+    try:
+        return str(json.loads(manifest.read_text("utf-8"))["catalog"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "bank"
+
+
+def load_release(folder: Path) -> Release:
+    """Load a release whose hashes and golden rows hold; never anything less."""
+    if not folder.is_dir():
+        raise StartError(
+            f"release {folder}: no such folder; train one with `python -m training run`, or serve "
+            "rules and popularity only with --without-release"
+        )
+    release = Release.load(folder)
+    lacking = sorted({"next_product", "channel_preference"} - set(release.manifest.heads))
+    if lacking:
+        raise StartError(
+            f"release {folder}: has no {' and no '.join(lacking)} model; "
+            "train configs/training/release.yaml"
+        )
+    return release
+
+
+def _catalog_folder(name: str) -> Path:
+    names = sorted(one.name for one in CATALOGS.iterdir() if one.is_dir())
+    if name not in names:
+        raise StartError(f"catalog '{name}': no such folder; {did_you_mean(name, names)}")
+    return CATALOGS / name

@@ -1,0 +1,1 @@
+"""What the service keeps: decisions and outcomes on disk, customers as published."""

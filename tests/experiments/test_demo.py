@@ -1,0 +1,137 @@
+"""The demo asks for the right customer, and never leaves a service behind."""
+
+import socket
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from experiments import demo
+from features.catalog import load_catalog
+from features.feature_set import FeatureSet
+from features.online import OnlineStore, publish
+from features.sources import SourceConfig
+from features.state import CustomerState, Holding, Outlet, Owner
+from serving.config import CATALOGS
+
+CLOCK = datetime.fromisoformat(demo.CLOCK)
+AS_OF = datetime.fromisoformat(demo.FEATURES_AS_OF).astimezone(UTC)
+FRIDAY = datetime(2026, 7, 3, 1, 0, tzinfo=UTC)
+NAMES = ("last_channel_index",)
+FEATURES = FeatureSet(
+    names=NAMES, groups={"last_channel_index": "channel_history"}, vocabularies={}
+)
+OWNER = Owner(staff_id="S1", org_id="O1", role="wealth_manager")
+
+
+def source(name):
+    return SourceConfig(name=name, catalog="bank", tables={"customers": "-", "holdings": "-"})
+
+
+def deposit(amount=100_000.0, maturity=FRIDAY, offer="deposit_1y"):
+    return Holding(offer=offer, opened_at=AS_OF, amount_cny=amount, maturity_at=maturity)
+
+
+def picked(tmp_path, customers, name=demo.SIMULATED):
+    """Customer picked from (id, facts, last channel) rows."""
+    path = tmp_path / "online.sqlite"
+    rows = [
+        (
+            one,
+            np.array([channel]),
+            CustomerState(customer_id=one, as_of=AS_OF, **{"outlet": Outlet(org_id="O1"), **facts}),
+        )
+        for one, facts, channel in customers
+    ]
+    publish(path, FEATURES, AS_OF, rows)
+    with OnlineStore(path) as store:
+        visit = demo.pick_customer(store, source(name), load_catalog(CATALOGS / "bank"), CLOCK)
+    return visit.record.customer_id, visit.channel
+
+
+def test_it_asks_for_the_managed_customer_with_the_largest_deposit_due_on_friday(tmp_path):
+    customers = [
+        ("A", {"holdings": (deposit(900_000.0),)}, np.nan),
+        ("B", {"holdings": (deposit(60_000.0),), "owner": OWNER}, np.nan),
+        ("C", {"holdings": (deposit(80_000.0),), "owner": OWNER}, np.nan),
+        ("D", {"holdings": (deposit(49_999.0),), "owner": OWNER}, np.nan),
+        ("E", {"holdings": (deposit(maturity=FRIDAY + timedelta(days=1)),), "owner": OWNER}, 0.0),
+        ("F", {"holdings": (deposit(offer="wealth_r2"),), "owner": OWNER}, np.nan),
+        ("G", {"holdings": (deposit(),), "owner": OWNER, "outlet": None}, np.nan),
+        (
+            "H",
+            {"holdings": (deposit(),), "owner": OWNER, "consents": {"personalisation": False}},
+            0.0,
+        ),
+    ]
+    assert picked(tmp_path, customers) == ("C", "teller")
+
+
+def test_friday_is_the_banks_friday_not_greenwichs(tmp_path):
+    midnight = datetime(2026, 7, 2, 16, 0, tzinfo=UTC)
+    customers = [
+        ("A", {"holdings": (deposit(maturity=midnight - timedelta(microseconds=1)),)}, 0.0),
+        ("B", {"holdings": (deposit(maturity=midnight),)}, 0.0),
+    ]
+    assert picked(tmp_path, customers)[0] == "B"
+
+
+def test_of_another_bank_it_asks_at_the_channel_used_last(tmp_path):
+    one, two = (deposit(),), (deposit(), deposit(offer="fund_r2"))
+    customers = [("A", {"holdings": one}, 1.0), ("B", {"holdings": two}, 2.0), ("C", {}, np.nan)]
+    handles = load_catalog(CATALOGS / "bank").handle_ids
+    assert picked(tmp_path, customers, "insurance") == ("B", handles[2])
+
+
+def test_nobody_to_ask_for_is_said(tmp_path):
+    with pytest.raises(demo.DemoError, match="no customers"):
+        picked(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("day", "friday"),
+    [(date(2026, 7, 1), date(2026, 7, 3)), (date(2026, 7, 3), date(2026, 7, 3))],
+)
+def test_the_coming_friday_is_never_past(day, friday):
+    assert demo.coming_friday(day) == friday
+
+
+def test_a_port_in_use_is_left_alone():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        usual = taken.getsockname()[1]
+        assert demo.free_port(usual) not in (usual, 0)
+    assert demo.free_port(usual) == usual
+
+
+def test_another_banks_data_has_to_be_given(tmp_path):
+    yaml = CATALOGS.parent / "sources" / "insurance.yaml"
+    with pytest.raises(demo.DemoError, match="--data"):
+        demo.run_demo(yaml, None, tmp_path / "work", once=True)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_failed_step_ends_the_demo_and_names_its_command(tmp_path):
+    yaml = CATALOGS.parent / "sources" / "insurance.yaml"
+    with pytest.raises(demo.DemoError, match=r"checking the tables.*features check"):
+        demo.run_demo(yaml, tmp_path / "nowhere", tmp_path / "work", once=True)
+
+
+def test_what_ignores_a_polite_word_is_killed():
+    stubborn = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+            "print('up', flush=True); time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert stubborn.stdout.readline() == b"up\n"
+    stubborn.stdout.close()
+    demo._stop(stubborn, patience_s=0.3)
+    assert stubborn.returncode == -9

@@ -1,0 +1,176 @@
+"""`python -m features`: what it prints, its exit codes, and nothing half-written."""
+
+import json
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from features.__main__ import app
+from features.feature_set import FeatureSet
+from features.online import OnlineStore
+from features.registry import available_features
+from features.terminal import run
+
+CLOCK = "2026-07-01T10:00+08:00"
+
+
+@pytest.fixture
+def features(monkeypatch, capsys):
+    """Run the command line as a person does; gives exit code, stdout and stderr."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["features", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            run(app)
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def last_json(out: str):
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.fixture
+def asked(bank) -> list[object]:
+    return ["--source", bank.yaml, "--data", bank.folder, "--clock", CLOCK]
+
+
+@pytest.fixture
+def release(tmp_path, example_source, example_features):
+    """A release folder with nothing but its feature set."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    learned = FeatureSet.learn(example_features, available_features(example_source))
+    (folder / "features.json").write_text(learned.model_dump_json(), "utf-8")
+    return folder
+
+
+def test_check_of_a_whole_bank(features, asked):
+    code, out, _ = features("check", *asked, "--json")
+    assert code == 0
+    assert last_json(out)["tables"]["interactions"] == 32
+    assert last_json(out)["missing"] == {}
+    assert "lost" not in out
+
+
+def test_check_says_each_loss_once_and_by_name(features, bank, asked):
+    bank.without("contacts")
+    bank.drop_column("interactions", "wait_s")
+    bank.drop_column("interactions", "error_code")
+    code, out, _ = features("check", *asked, "--json")
+    assert code == 0
+    assert set(last_json(out)["missing"]) == {
+        "contacts", "interactions.wait_s", "interactions.error_code",
+    }  # fmt: skip
+    said = out.splitlines()[:-1]
+    (table,) = [line for line in said if "no table" in line]
+    assert table == (
+        "no table contacts; lost: fatigue, response to contacts and cool-downs after a refusal"
+    )
+    (columns,) = [line for line in said if "without" in line]
+    assert columns == "interactions without wait_s (waiting times), error_code (online barriers)"
+
+
+def test_check_of_a_bad_bank(features, bank, asked):
+    bank.replace("interactions", "teller", "telller")
+    code, out, err = features("check", *asked, "--json")
+    assert code == 2
+    assert "error: table 'interactions', column 'channel'" in err
+    assert "did you mean 'teller'?" in err
+    assert "Traceback" not in err
+    assert "{" not in out
+
+
+@pytest.mark.parametrize(
+    ("clock", "words"),
+    [("2026-07-01T10:00", "has no time zone"), ("today", "is not a time"),
+     ("2026-06-25T10:00+08:00", "lie in the future")],
+)  # fmt: skip
+def test_a_clock_that_cannot_be(features, bank, clock, words):
+    code, _, err = features("check", "--source", bank.yaml, "--data", bank.folder, "--clock", clock)
+    assert code == 2
+    assert words in err
+
+
+def test_build_writes_all_features_of_everybody(features, asked, tmp_path, example_features, clock):
+    out_file = tmp_path / "new" / "features.parquet"
+    code, out, _ = features(
+        "build", *asked, "--out", out_file, "--as-of", clock.isoformat(), "--json"
+    )
+    assert code == 0
+    assert pq.read_table(out_file).equals(example_features)
+    assert last_json(out)["rows"] == 8
+    assert last_json(out)["features"] == example_features.num_columns - 3
+    assert [file.name for file in out_file.parent.iterdir()] == ["features.parquet"]
+
+
+def test_a_failed_build_leaves_the_old_file(features, bank, asked, tmp_path):
+    out_file = tmp_path / "out" / "features.parquet"
+    out_file.parent.mkdir()
+    out_file.write_bytes(b"yesterday's")
+    bank.replace("ratings", "teller,5", "teller,6")
+    code, _, err = features("build", *asked, "--out", out_file)
+    assert code == 2
+    assert "column 'score'" in err
+    assert out_file.read_bytes() == b"yesterday's"
+    assert [file.name for file in out_file.parent.iterdir()] == ["features.parquet"]
+
+
+def test_describe_lists_the_features_of_a_catalog(features):
+    code, out, _ = features("describe", "--json")
+    described = last_json(out)
+    assert code == 0
+    assert described["catalog"] == "bank"
+    assert len(described["features"]) >= 60
+    first = described["features"][0]
+    assert {"name", "group", "unit", "low", "high", "zh", "en", "table", "inputs"} <= set(first)
+    for feature in described["features"]:
+        assert feature["name"] in out.split("{", 1)[0]
+
+
+def test_publish_writes_a_store_of_the_releases_features(features, asked, release, tmp_path, clock):
+    store_file = tmp_path / "online.sqlite"
+    code, out, _ = features(
+        "publish", *asked, "--release", release, "--out", store_file,
+        "--as-of", clock.isoformat(), "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert last_json(out)["customers"] == 8
+    with OnlineStore(store_file) as store:
+        assert store.version == last_json(out)["version"]
+        assert store.as_of == clock
+        assert store.read("old_branch").state.holdings[1].offer == "deposit_1y"
+
+
+def test_a_failed_publish_leaves_the_old_store(features, bank, asked, release, tmp_path):
+    store_file = tmp_path / "out" / "online.sqlite"
+    store_file.parent.mkdir()
+    store_file.write_bytes(b"yesterday's")
+    bank.without("contacts")
+    code, _, err = features("publish", *asked, "--release", release, "--out", store_file)
+    assert code == 2
+    assert "features this source cannot give: contacts_30d" in err
+    assert store_file.read_bytes() == b"yesterday's"
+    assert [file.name for file in store_file.parent.iterdir()] == ["online.sqlite"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "names a folder that training wrote"), ("{", "not valid YAML"),
+     ('{"names": []}', "key 'groups' is missing")],
+)  # fmt: skip
+def test_a_release_that_cannot_be_read(features, asked, release, tmp_path, content, words):
+    file = release / "features.json"
+    file.unlink()
+    if content is not None:
+        file.write_text(content, "utf-8")
+    code, _, err = features(
+        "publish", *asked, "--release", release, "--out", tmp_path / "online.sqlite"
+    )
+    assert code == 2
+    assert str(file) in err
+    assert words in err

@@ -1,0 +1,273 @@
+"""A tiny bank to serve: a real release trained on made-up rows, and customers written by hand."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from features.catalog import load_catalog
+from features.feature_set import FeatureSet
+from features.online import publish
+from features.state import (
+    CustomerState,
+    Holding,
+    Outlet,
+    Owner,
+    RiskAssessment,
+)
+from serving.config import CATALOGS, ROOT, WorkFolder, load_service_config
+from serving.keys import write_new_keys
+from serving.recommender import Recommender
+from serving.startup import choose_start, open_recommender
+from training.models.channel_preference import (
+    ChannelPreferenceConfig,
+    ChannelPreferenceModel,
+    ChoiceRows,
+)
+from training.models.next_product import NextProductConfig, NextProductModel, StartRows
+from training.models.rates import AmountModel, CompletionModel, Popularity
+from training.models.release import Manifest, Release
+
+AS_OF = datetime(2026, 6, 30, 16, 0, tzinfo=UTC)
+"""Midnight in Shanghai, the first of July."""
+CLOCK = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
+FRIDAY = datetime(2026, 7, 3, 1, 0, tzinfo=UTC)
+GROUPS = {
+    "total_assets_cny": "asset_size",
+    "age_years": "life_stage",
+    "logins_30d": "activity",
+    "branch_visits_90d": "channel_history",
+    "deposits_held": "holdings",
+    "complaints_90d": "experience",
+}
+FEATURES = FeatureSet(names=tuple(GROUPS), groups=GROUPS, vocabularies={})
+
+
+def train_release(folder: Path, catalog_name: str = "bank") -> Release:
+    """A real release in a second: the rich start funds, the old choose the teller."""
+    catalog = load_catalog(CATALOGS / catalog_name)
+    random = np.random.default_rng(7)
+    rows, products, channels = 900, catalog.product_ids, catalog.handle_ids
+    x = random.normal(size=(rows, len(GROUPS)))
+    starts = random.random((rows, len(products))) < 0.03 + 0.2 * (x[:, :1] > 0.5)
+    split = np.split(np.arange(rows), [500, 700])
+    small = {"max_rounds": 4, "num_leaves": 3}
+    next_product = NextProductModel.fit(
+        NextProductConfig(**small, minimum_negatives=300),
+        products,
+        StartRows(x, starts, np.ones_like(starts), *split),
+        seed=1,
+        threads=1,
+    )
+    chosen = np.where(x[:, 1] > 0, 0, random.integers(0, len(channels), rows))
+    preference = ChannelPreferenceModel.fit(
+        ChannelPreferenceConfig(**small),
+        channels,
+        catalog.offer_ids,
+        ("application", "servicing"),
+        ChoiceRows(
+            x,
+            [products[n % len(products)] for n in range(rows)],
+            ["application"] * rows,
+            chosen,
+            *split,
+        ),
+        seed=1,
+        threads=1,
+    )
+    manifest = Manifest(
+        id="",
+        heads=("next_product", "channel_preference"),
+        catalog=catalog_name,
+        offer_ids=catalog.offer_ids,
+        channel_ids=catalog.channel_ids,
+        feature_set_version=FEATURES.version,
+        time_zone="Asia/Shanghai",
+        windows={},
+        horizon="30",
+        metrics={},
+        config={},
+        data={},
+        files={},
+    )
+    return Release(
+        folder,
+        manifest,
+        FEATURES,
+        next_product,
+        preference,
+        CompletionModel.fit([(products[0], "application", channels[0], True)]),
+        AmountModel.fit([(products[0], 100_000.0, 20_000.0)]),
+        Popularity(
+            offers=dict.fromkeys(products, 0.02),
+            channels={one: 1 / len(channels) for one in channels},
+        ),
+    ).save(folder, x)
+
+
+def hand_written() -> list[tuple[str, np.ndarray | None, CustomerState]]:
+    """Customers that fit in a reader's head."""
+    base = {
+        "as_of": AS_OF,
+        "birth_date": date(1980, 5, 4),
+        "outlet": Outlet(org_id="O0001", kind="own", name="城西支行"),
+        "demand_cny": 80_000.0,
+        "assets_cny": 300_000.0,
+        "overdue_days": 0,
+        "risk_assessment": RiskAssessment(
+            level=3, assessed_at=AS_OF - timedelta(days=90), expires_at=AS_OF + timedelta(days=275)
+        ),
+        "reachable": {"wecom": True},
+    }
+    deposit = Holding(
+        offer="deposit_1y",
+        opened_at=FRIDAY - timedelta(days=365),
+        amount_cny=100_000.0,
+        maturity_at=FRIDAY,
+    )
+    owner = Owner(staff_id="S00001", org_id="O0001", role="wealth_manager", name="李敏")
+    vector = np.array([1.0, 0.4, 0.0, 0.3, 1.0, 0.0])
+
+    def customer(name, features=vector, **facts):
+        return name, features, CustomerState(customer_id=name, **{**base, **facts})
+
+    return [
+        customer("C_MATURES", holdings=(deposit,), owner=owner),
+        customer("C_PLAIN"),
+        customer("C_NO_FEATURES", features=None, holdings=(deposit,)),
+        customer("C_OPTED_OUT", consents={"personalisation": False}),
+        customer("C_CAUTIOUS", risk_assessment=None),
+        customer("C_FUTURE", holdings=(deposit,)),
+    ]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A work folder to serve from, and its keys by scope."""
+
+    folder: Path
+    keys: dict[str, str]
+
+    def copy(self, to: Path) -> "Bank":
+        """A copy to break."""
+        shutil.copytree(self.folder, to)
+        return Bank(to, self.keys)
+
+
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory) -> Bank:
+    folder = tmp_path_factory.mktemp("bank")
+    train_release(folder / "release")
+    publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written())
+    keys = write_new_keys(WorkFolder(folder).keys)
+    return Bank(folder, {str(name): key for name, key in keys.items()})
+
+
+HIDDEN = ("ONEPOINT_API_KEYS", "ONEPOINT_POSTGRES_URL")
+
+
+def service_environment() -> dict[str, str]:
+    """The environment of a service under test: keys and store are those of the work folder."""
+    return {name: value for name, value in os.environ.items() if name not in HIDDEN}
+
+
+@dataclass
+class RunningService:
+    """The real BentoML service in its own process group."""
+
+    bank: Bank
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+    def client(self, scope: str | None = "staff") -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.bank.keys[scope]}"} if scope else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor and its workers, which have sessions of their own."""
+        supervisor = psutil.Process(self.process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+    def kill(self) -> None:
+        """`kill -9`, as a power cut would; the workers first, so that none can finish anything."""
+        for one in reversed(self.processes()):
+            one.kill()
+        self.process.wait()
+
+
+def start_service(bank: Bank, *flags: str) -> RunningService:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = bank.folder / "service.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "serving", "serve", "--work", str(bank.folder)),
+                *("--port", str(port), "--clock", CLOCK.isoformat(), *flags),
+            ],
+            cwd=ROOT,
+            env=service_environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    service = RunningService(bank, f"http://127.0.0.1:{port}", process, log)
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{service.url}/readyz", timeout=5).status_code == 200:
+                return service
+        except httpx.TransportError:
+            pass  # not listening yet
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    if process.poll() is None:
+        service.kill()
+    raise AssertionError(f"the service did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., RunningService]:
+    """Start the real service on a bank; the caller stops it."""
+    return start_service
+
+
+@pytest.fixture
+def environment_of_the_work_folder(monkeypatch) -> None:
+    """Nothing but the work folder says what to serve, whatever this machine's environment says."""
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def recommender(bank, tmp_path, environment_of_the_work_folder) -> Iterator[Recommender]:
+    """All of the service but HTTP, on a bank of the test's own."""
+    own = bank.copy(tmp_path / "own")
+    opened = open_recommender(choose_start(own.folder, None, CLOCK, False), load_service_config())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def service(bank, tmp_path_factory) -> Iterator[RunningService]:
+    running = start_service(bank.copy(tmp_path_factory.mktemp("served") / "work"))
+    yield running
+    everybody = running.processes()
+    running.process.terminate()
+    running.process.wait(timeout=20)
+    _, left = psutil.wait_procs(everybody, timeout=10)
+    assert not left

@@ -1,0 +1,57 @@
+"""What the counter reads: what, where, who and why, in both languages, nothing cut off."""
+
+import asyncio
+import io
+
+import pytest
+from rich.console import Console
+
+from serving.contract import RecommendRequest, RecommendResponse
+from serving.front_desk import WIDTH, show_answer
+
+
+def printed(recommender, customer, audience="staff", state=None) -> str:
+    request = RecommendRequest(customer_id=customer, channel="teller")
+    answer = RecommendResponse.model_validate_json(
+        asyncio.run(recommender.recommend(request, audience))
+    )
+    console = Console(file=io.StringIO(), width=WIDTH)
+    show_answer(answer, recommender.rules, "teller", console, state)
+    return console.file.getvalue()
+
+
+def test_the_counter_reads_the_friday_the_manager_and_every_reason_whole(recommender):
+    state = recommender.customers.read("C_MATURES").state
+    page = printed(recommender, "C_MATURES", state=state)
+    assert "一年期整存整取 ¥100,000 2026-07-03 到期" in page
+    assert "1-year time deposit matures on Friday, 2026-07-03" in page
+    assert "管户 理财经理 李敏 · looked after by wealth manager 李敏" in page
+    assert "客户 customer C_MATURES · 柜员 teller · 2026-07-01 10:00 (Wednesday)" in page
+    assert "倾向 propensity" in page
+    assert "…" not in page
+
+
+@pytest.mark.parametrize(
+    ("customer", "says"),
+    [
+        ("C_NO_FEATURES", "degraded: rules and popularity"),
+        ("C_OPTED_OUT", "the customer declined personalisation"),
+    ],
+)
+def test_a_lesser_answer_says_so(recommender, customer, says):
+    assert says in printed(recommender, customer)
+    assert says not in printed(recommender, "C_PLAIN")
+
+
+def test_a_customers_page_has_no_figures_and_no_counts(recommender):
+    page = printed(recommender, "C_PLAIN", "customer")
+    for word in ("figures", "propensity", "candidates", "score"):
+        assert word not in page
+    assert "why" in page
+
+
+def test_brackets_in_a_name_are_no_markup(recommender):
+    known = recommender.customers.read("C_MATURES").state
+    owner = known.owner.model_copy(update={"name": "[red]李[/red]"})
+    page = printed(recommender, "C_MATURES", state=known.model_copy(update={"owner": owner}))
+    assert "[red]李[/red]" in page

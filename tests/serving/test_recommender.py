@@ -1,0 +1,182 @@
+"""Without HTTP: degraded answers keep every veto, publications are taken up, counts are live."""
+
+import asyncio
+import json
+import sqlite3
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from lightgbm.basic import LightGBMError
+
+from features.feature_set import FeatureSet
+from features.online import publish
+from serving.contract import Outcome, RecommendRequest
+from serving.decide.pipeline import decide, with_contributions
+from serving.decide.record import DecisionRecord
+from serving.errors import RequestRefused
+from serving.scoring import Features, feature_values
+
+
+def ask(recommender, customer="C_PLAIN", audience="staff", **fields) -> dict:
+    request = RecommendRequest(customer_id=customer, channel="teller", **fields)
+    return json.loads(asyncio.run(recommender.recommend(request, audience)))
+
+
+def record_of(recommender, answer) -> DecisionRecord:
+    return DecisionRecord.model_validate_json(recommender.store.by_id(answer["decision_id"]).record)
+
+
+def spread(answer, handles) -> set[tuple[str, str]]:
+    """Excluded (offer, handle) pairs, `*` written out."""
+    return {
+        (one["offer"], handle)
+        for one in answer["excluded"]
+        for handle in (handles if one["handle"] == "*" else [one["handle"]])
+    }
+
+
+def test_given_its_record_the_decision_comes_out_the_same_byte_for_byte(recommender):
+    record = record_of(recommender, ask(recommender, "C_MATURES"))
+    again = decide(record.inputs, recommender.rules)
+    found = {
+        place.action.offer: place.contributions
+        for place in record.decision.ranked
+        if place.contributions
+    }
+    again = with_contributions(again, found, record.inputs, recommender.rules)
+    assert again.model_dump_json() == record.decision.model_dump_json()
+
+
+def test_the_record_holds_the_vector_the_scores_were_made_from(recommender):
+    record = record_of(recommender, ask(recommender))
+    values = record.inputs.features
+    features = Features(values.names, "any", np.array(values.values))
+    assert feature_values(features) == values
+    scores = recommender.scorer.by_models(
+        Features(values.names, recommender.scorer.release.feature_set_version, features.vector),
+        dict.fromkeys(recommender.rules.catalog.offer_ids, "application"),
+        300_000.0,
+    )
+    assert scores["fund_r2"].p_start == record.inputs.scores["fund_r2"].p_start
+
+
+@pytest.mark.parametrize("change", [(0, 1.5), (5, np.nan)])
+def test_another_value_or_name_is_another_hash(change):
+    vector = np.arange(6.0)
+    base = feature_values(Features(tuple("abcdef"), "1", vector))
+    other = vector.copy()
+    other[change[0]] = change[1]
+    assert feature_values(Features(tuple("abcdef"), "1", other)).sha256 != base.sha256
+    assert feature_values(Features(tuple("abcdeg"), "1", vector)).sha256 != base.sha256
+
+
+def test_a_store_that_vanishes_means_rules_popularity_and_every_veto(recommender):
+    whole = ask(recommender)
+    recommender.customers.path.unlink()
+    bare = ask(recommender)
+    assert bare["degraded"] is True
+    assert bare.get("features_as_of") is None
+    # Nothing is known of him: what needs an assessment, a credit history or an age is not offered.
+    offered = {place["offer"] for place in bare["recommendations"]}
+    suitability = {one.id: one.suitability for one in recommender.rules.catalog.offers}
+    assert {suitability[offer] for offer in offered} <= {"none"}
+    # No product that a veto kept from the customer comes back because he cannot be read.
+    products = recommender.rules.catalog.product_ids
+    handles = recommender.rules.catalog.handle_ids
+    assert {pair for pair in spread(whole, handles) if pair[0] in products} <= spread(bare, handles)
+
+
+def test_a_broken_row_degrades_that_customer_only(recommender):
+    with sqlite3.connect(recommender.customers.path) as con:
+        con.execute("update customers set state='{' where customer_id='C_PLAIN'")
+    con.close()
+    assert ask(recommender, "C_PLAIN")["degraded"] is True
+    assert ask(recommender, "C_MATURES")["degraded"] is False
+
+
+def test_a_new_publication_is_taken_up_without_a_restart(recommender):
+    request = RecommendRequest(customer_id="C_NEW", channel="teller")
+    with pytest.raises(RequestRefused, match="C_NEW"):
+        asyncio.run(recommender.recommend(request, "staff"))
+    store = recommender.customers.current()
+    known = store.read("C_PLAIN")
+    version = FeatureSet(
+        names=store.feature_names,
+        groups=recommender.scorer.release.feature_set.groups,
+        vocabularies={},
+    )
+    rows = [("C_NEW", known.vector, known.state.model_copy(update={"customer_id": "C_NEW"}))]
+    publish(recommender.customers.path, version, known.as_of + timedelta(minutes=1), rows)
+    answer = ask(recommender, "C_NEW")
+    assert answer["degraded"] is False
+    assert answer["features_as_of"] == "2026-06-30T16:01:00Z"
+
+
+def test_features_of_another_version_are_not_scored(recommender):
+    known = recommender.customers.current().read("C_PLAIN")
+    other = FeatureSet(
+        names=tuple(reversed(recommender.scorer.release.feature_names)),
+        groups=recommender.scorer.release.feature_set.groups,
+        vocabularies={},
+    )
+    publish(
+        recommender.customers.path, other, known.as_of, [("C_PLAIN", known.vector, known.state)]
+    )
+    answer = ask(recommender)
+    assert answer["degraded"] is True
+    assert {place["p_start_is"] for place in answer["recommendations"]} == {"popularity"}
+    assert "publish the online store" in record_of(recommender, answer).inputs.degraded[0]
+
+
+def test_models_that_fail_cost_the_models_and_not_the_answer(recommender, monkeypatch):
+    def fail(*_):
+        raise LightGBMError("broken")
+
+    normal = ask(recommender)
+    monkeypatch.setattr(recommender.scorer.release, "p_start", fail)
+    answer = ask(recommender)
+    assert answer["degraded"] is True
+    assert answer["excluded"] == normal["excluded"]
+    assert record_of(recommender, answer).inputs.features is None
+
+
+def test_who_declined_personalisation_is_scored_like_everybody(recommender):
+    opted_out = record_of(recommender, ask(recommender, "C_OPTED_OUT")).inputs
+    assert opted_out.features is None
+    assert {one.p_start_is for one in opted_out.scores.values()} == {"popularity"}
+    assert opted_out.degraded == ()
+
+
+def test_started_places_use_up_the_staffs_minutes_of_the_day(recommender):
+    answer = ask(recommender)
+    place = answer["recommendations"][0]
+    assert record_of(recommender, answer).inputs.counters.minutes_used == {}
+    outcome = Outcome(
+        outcome_id="O1",
+        decision_id=answer["decision_id"],
+        rank=place["rank"],
+        kind="started",
+        occurred_at="2026-07-01T10:30:00+08:00",
+    )
+    assert asyncio.run(recommender.record_outcome(outcome))
+    minutes = recommender.rules.catalog.channel_by_id[place["handle"]].staff_minutes
+    used = record_of(recommender, ask(recommender)).inputs.counters.minutes_used
+    assert used == {place["handle"]: minutes}
+
+
+def test_a_later_moment_may_be_asked_about_up_to_the_present(recommender):
+    assert ask(recommender, as_of="2026-07-01T09:59:00+08:00")["as_of"] == "2026-07-01T01:59:00Z"
+
+
+def test_a_bank_on_the_machines_clock_refuses_outcomes_of_the_future(recommender):
+    answer = ask(recommender)
+    recommender.clock.pinned = None
+    now = recommender.clock.now()
+    given = {"outcome_id": "O2", "decision_id": answer["decision_id"], "rank": 1, "kind": "shown"}
+    for when, says in (
+        (now + timedelta(hours=1), "future"),
+        (now - timedelta(days=9999), "before"),
+    ):
+        with pytest.raises(RequestRefused, match=says):
+            asyncio.run(recommender.record_outcome(Outcome(**given, occurred_at=when)))

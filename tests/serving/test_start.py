@@ -1,0 +1,155 @@
+"""What is wrong is said before the service starts; what is decided outlives its killing."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from features.errors import OnePointError
+from serving.config import ROOT
+from serving.startup import check_start, choose_start
+
+pytestmark = pytest.mark.usefixtures("environment_of_the_work_folder")
+
+
+@pytest.fixture
+def own(bank, tmp_path):
+    return bank.copy(tmp_path / "own")
+
+
+def check(folder, catalog=None, without_release=False):
+    check_start(choose_start(folder, catalog, None, without_release))
+
+
+def test_a_sound_work_folder_starts(own):
+    check(own.folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["next_product.json", "rare_products.txt", "channel_preference.txt", "features.json"]
+)
+def test_a_truncated_model_file_is_named_and_nothing_starts(own, name):
+    file = own.folder / "release" / name
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(OnePointError, match=f"{name}.*sha256"):
+        check(own.folder)
+
+
+def test_the_command_says_so_without_a_traceback_and_exits_with_2(own):
+    file = own.folder / "release" / "channel_preference.txt"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    done = subprocess.run(
+        [sys.executable, "-m", "serving", "serve", "--work", str(own.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "channel_preference.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "BentoServer" not in done.stdout + done.stderr
+
+
+def test_a_missing_release_is_named_with_the_two_ways_out(own):
+    shutil.rmtree(own.folder / "release")
+    with pytest.raises(OnePointError, match=r"release.*training run.*--without-release"):
+        check(own.folder)
+    check(own.folder, without_release=True)
+
+
+def test_a_catalog_the_release_was_not_trained_with_is_refused_with_both_lists(own):
+    with pytest.raises(OnePointError) as refused:
+        check(own.folder, catalog="insurance")
+    assert "deposit_3m, deposit_1y" in str(refused.value)
+    assert "item_1, item_2" in str(refused.value)
+
+
+def test_an_unknown_catalog_is_named(own):
+    with pytest.raises(OnePointError, match="did you mean 'bank'"):
+        check(own.folder, catalog="bnak")
+
+
+def test_a_missing_online_store_is_named(own):
+    (own.folder / "online.sqlite").unlink()
+    with pytest.raises(OnePointError, match=r"online\.sqlite.*features publish"):
+        check(own.folder)
+
+
+def test_a_broken_online_store_is_named(own):
+    (own.folder / "online.sqlite").write_bytes(b"not a database, by any means" * 100)
+    with pytest.raises(OnePointError, match=r"online\.sqlite.*not a readable online store"):
+        check(own.folder)
+
+
+def test_without_keys_nothing_starts(own):
+    (own.folder / "keys.env").unlink()
+    with pytest.raises(OnePointError, match="no API keys: set ONEPOINT_API_KEYS"):
+        check(own.folder)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("nonsense", "has no '='"),
+        ("clerk=0123456789abcdef", "unknown scope"),
+        ("staff=short", "at least 16"),
+        ("staff=0123456789abcdef,staff=fedcba9876543210", "stands twice"),
+        ("staff=0123456789abcdef,reviewer=0123456789abcdef", "share a key"),
+        ("", "no API keys"),
+    ],
+)
+def test_wrong_keys_are_told_without_showing_them(own, monkeypatch, keys, says):
+    monkeypatch.setenv("ONEPOINT_API_KEYS", keys)
+    with pytest.raises(OnePointError, match=says) as refused:
+        check(own.folder)
+    assert "0123456789abcdef" not in str(refused.value)
+
+
+def test_keys_are_for_their_owners_eyes_only(own, bank):
+    assert (bank.folder / "keys.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unknown_setting_of_the_work_folder_is_named(own):
+    (own.folder / "service.yaml").write_text("clok: 2026-07-01T10:00:00+08:00\n")
+    with pytest.raises(OnePointError, match=r"unknown key 'clok'; did you mean 'clock'"):
+        check(own.folder)
+
+
+def test_a_missing_work_folder_is_named(tmp_path):
+    with pytest.raises(OnePointError, match="no such folder; make it with `make run`"):
+        check(tmp_path / "nowhere")
+
+
+def test_a_decision_is_on_disk_before_it_is_answered(own, serve):
+    service = serve(own)
+    try:
+        with service.client("staff") as client:
+            ask = {"customer_id": "C_MATURES", "channel": "teller"}
+            answers = [client.post("/v1/recommend", json=ask) for _ in range(5)]
+    finally:
+        service.kill()
+    with sqlite3.connect(own.folder / "decisions.sqlite") as log:
+        stored = dict(log.execute("select decision_id, answer from decisions"))
+    log.close()
+    assert len(stored) == len(answers)
+    for answer in answers:
+        assert stored[answer.json()["decision_id"]] == answer.content
+        assert json.loads(answer.content)["recommendations"]
+
+
+def test_a_worker_whose_supervisor_was_killed_leaves_the_port(own, serve):
+    service = serve(own)
+    supervisor, *workers = service.processes()
+    assert workers
+    supervisor.kill()
+    service.process.wait()
+    _, left = psutil.wait_procs(workers, timeout=15)
+    for one in left:
+        one.kill()
+    assert not left

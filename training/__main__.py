@@ -1,0 +1,101 @@
+"""`python -m training`: train a release and keep the run for the reviewer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.sources import open_source
+from features.terminal import parse_clock, print_json, run, stderr, steps
+from training.config import load_run_config
+from training.run import TrainingRun, train
+from training.tracking import database_url, log_run
+
+app = typer.Typer(no_args_is_help=True, help="From features to a release, kept in MLflow.")
+
+WorkOption = Annotated[Path, typer.Option("--work", help="folder of the MLflow database and runs")]
+
+
+@app.command("run")
+def run_training(
+    config: Annotated[Path, typer.Argument(help="training YAML, as configs/training/release.yaml")],
+    source: Annotated[Path, typer.Option("--source", help="source YAML")],
+    data: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option("--data", help="folder that {data} stands for"),
+    ] = None,
+    test_from: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--test-from", help="a time or an event id; everything after it is test"),
+    ] = None,
+    work: WorkOption = Path(".onepoint"),
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="release folder; default: WORK/releases/SOURCE-CONFIG"),
+    ] = None,
+    clock: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--clock", help="now, as in 2026-07-01T10:00+08:00"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+) -> None:
+    """Train the heads of CONFIG on a source, evaluate them on later time, write a release."""
+    settings = load_run_config(config)
+    with steps("reading the source"):
+        opened = open_source(source, data, parse_clock(clock))
+    for name, lost in opened.losses():
+        stderr.print(
+            f"not in the source: {name}; without it: {lost}", highlight=False, markup=False
+        )
+    folder = out or work / "releases" / f"{opened.config.name}-{settings.name}"
+    with steps("training") as progress:
+        finished = train(settings, opened, folder, test_from, progress)
+        progress("MLflow")
+        run_id = log_run(finished, work, os.environ.get("MLFLOW_TRACKING_URI"))
+    _print(finished, run_id)
+    if as_json:
+        print_json(
+            {
+                "release": finished.release.id,
+                "folder": str(folder),
+                "mlflow_run": run_id,
+                "rows": finished.rows,
+                **finished.metrics(),
+            }
+        )
+
+
+def _print(finished: TrainingRun, run_id: str) -> None:
+    table = Table(
+        "metric", "value", title=f"{finished.config.name} on {finished.source}, test rows"
+    )
+    for name, value in finished.metrics().items():
+        shown = f"{value:,.0f}" if name.startswith("test_") else f"{value:.4f}"
+        table.add_row(name, shown)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"release {finished.release.id} in {finished.release.folder}; MLflow run {run_id}"
+    )
+
+
+@app.command()
+def mlflow(
+    work: WorkOption = Path(".onepoint"),
+    port: Annotated[int, typer.Option("--port", help="port of the page")] = 5000,
+) -> None:
+    """Open the reviewer's page of runs."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or database_url(work)
+    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    subprocess.run([*server, "--host", "127.0.0.1", "--port", str(port)], check=True)  # noqa: S603
+
+
+if __name__ == "__main__":
+    run(app)

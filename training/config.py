@@ -1,0 +1,74 @@
+"""What a training YAML may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from features.config import StrictConfig, load_yaml
+from training.models.channel_preference import ChannelPreferenceConfig
+from training.models.next_product import NextProductConfig
+
+Head = Literal["next_product", "channel_preference"]
+
+
+class SplitConfig(StrictConfig):
+    """Time splits, in order: warm-up, train, stop, calibrate, test.
+
+    Months are for sources with monthly rows, shares (of the moments in time order) for those with
+    a row per event; ``--test-from`` moves the start of the test.
+    """
+
+    warm_up_months: int = Field(default=12, ge=0)
+    stop_months: int = Field(default=1, ge=1)
+    calibrate_months: int = Field(default=2, ge=1)
+    test_months: int = Field(default=3, ge=1)
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    stop_share: float = Field(default=0.1, gt=0, lt=0.5)
+    calibrate_share: float = Field(default=0.1, gt=0, lt=0.5)
+
+
+class RunConfig(StrictConfig):
+    """A training run: which heads, how, on which splits.
+
+    ``heads_from`` takes the sections of sibling YAML files instead of repeating them.
+    """
+
+    name: str
+    owner: str = "data science"
+    purpose: str
+    seed: int = 1
+    threads: int = Field(default=2, ge=1)
+    splits: SplitConfig = SplitConfig()
+    next_product: NextProductConfig | None = None
+    channel_preference: ChannelPreferenceConfig | None = None
+    heads_from: tuple[str, ...] = ()
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads this run trains."""
+        chosen: list[Head] = []
+        if self.next_product is not None:
+            chosen.append("next_product")
+        if self.channel_preference is not None:
+            chosen.append("channel_preference")
+        return tuple(chosen)
+
+
+def load_run_config(path: Path) -> RunConfig:
+    """Parse a training YAML and the siblings it takes heads from."""
+    config = load_yaml(path, RunConfig)
+    taken: dict[str, object] = {}
+    for name in config.heads_from:
+        sibling = load_run_config(path.parent / name)
+        taken.update({head: getattr(sibling, head) for head in sibling.heads})
+    merged = config.model_copy(update=taken)
+    if not merged.heads:
+        from features.errors import ConfigError
+
+        raise ConfigError(
+            f"{path}: trains nothing; give next_product, channel_preference or heads_from"
+        )
+    return merged

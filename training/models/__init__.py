@@ -1,0 +1,1 @@
+"""Models and the release they are served from."""

@@ -1,0 +1,199 @@
+"""Channel preference: which channel would this customer choose for this product and stage?
+
+Multiclass LightGBM on customers' own choices, with the product and the stage known at the time;
+calibrated by one temperature and a bias a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from features.config import StrictConfig
+from training.models.boosters import contributions, one_output, raw_scores
+from training.models.calibration import SoftmaxCalibrator
+
+Matrix = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+CONTEXT = ("offer", "stage")
+"""Columns appended to the features: what the choice was about, as codes."""
+
+
+class ChannelPreferenceConfig(StrictConfig):
+    """How the preference model is trained; LightGBM's own names where it has them."""
+
+    num_leaves: int = 15
+    learning_rate: float = 0.06
+    max_rounds: int = 300
+    early_stopping_rounds: int = 20
+    min_data_in_leaf: int = 40
+    feature_fraction: float = 0.5
+    bagging_fraction: float = 0.8
+    lambda_l2: float = 5.0
+
+    def parameters(self, classes: int, seed: int, threads: int) -> dict[str, object]:
+        """LightGBM parameters; deterministic for a seed."""
+        return {
+            "objective": "multiclass",
+            "num_class": classes,
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": self.feature_fraction,
+            "bagging_fraction": self.bagging_fraction,
+            "bagging_freq": 1,
+            "lambda_l2": self.lambda_l2,
+            "seed": seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": threads,
+            "verbosity": -1,
+        }
+
+
+@dataclass(frozen=True)
+class ChoiceRows:
+    """Choices to learn from: `x` (n, F), offer and stage ids (None where not told), channels.
+
+    ``channel`` holds positions in the model's channels; ``train``, ``stop`` and ``calibrate`` are
+    row numbers, each later in time than the one before.
+    """
+
+    x: Matrix
+    offers: Sequence[str | None]
+    stages: Sequence[str | None]
+    channel: Rows
+    train: Rows
+    stop: Rows
+    calibrate: Rows
+
+
+class _Learned(StrictConfig):
+    channels: tuple[str, ...]
+    offers: tuple[str, ...]
+    stages: tuple[str, ...]
+    calibrator: SoftmaxCalibrator
+    rounds: int
+
+
+class ChannelPreferenceModel:
+    """Probabilities over handle channels for a customer, an offer and a stage."""
+
+    def __init__(self, learned: _Learned, text: str) -> None:
+        self.learned_ = learned
+        self.text_ = text
+        self._booster = lgb.Booster(model_str=text)
+        self._apart: dict[str, lgb.Booster] = {}
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Channel ids, in the order of the columns of `predict`."""
+        return self.learned_.channels
+
+    @classmethod
+    def fit(
+        cls,
+        config: ChannelPreferenceConfig,
+        channels: tuple[str, ...],
+        offers: tuple[str, ...],
+        stages: tuple[str, ...],
+        rows: ChoiceRows,
+        seed: int,
+        threads: int,
+    ) -> ChannelPreferenceModel:
+        """Train, stop early on the next time, refit on both, calibrate on time not seen."""
+        learned = _Learned(
+            channels=channels,
+            offers=offers,
+            stages=stages,
+            calibrator=SoftmaxCalibrator(scale=1.0, bias=(0.0,) * len(channels)),
+            rounds=0,
+        )
+        context = _context(learned, rows.offers, rows.stages)
+        x = np.column_stack([rows.x, context])
+        options = config.parameters(len(channels), seed, threads)
+        codes = [x.shape[1] - 2, x.shape[1] - 1]
+        train = lgb.Dataset(
+            x[rows.train], rows.channel[rows.train], categorical_feature=codes, params=options
+        )
+        stop = lgb.Dataset(x[rows.stop], rows.channel[rows.stop], reference=train, params=options)
+        stopping = lgb.early_stopping(config.early_stopping_rounds, verbose=False)
+        early = lgb.train(
+            options, train, config.max_rounds, valid_sets=[stop], callbacks=[stopping]
+        )
+        best = max(early.best_iteration, 1)
+        both = np.concatenate([rows.train, rows.stop])
+        dataset = lgb.Dataset(
+            x[both], rows.channel[both], categorical_feature=codes, params=options
+        )
+        text = lgb.train(options, dataset, best).model_to_string()
+        draft = cls(learned.model_copy(update={"rounds": best}), text)
+        scores = raw_scores(draft._booster, x[rows.calibrate], len(channels), threads)
+        calibrator = SoftmaxCalibrator.fit(scores, rows.channel[rows.calibrate])
+        return cls(draft.learned_.model_copy(update={"calibrator": calibrator}), text)
+
+    def matrix(
+        self, x: Matrix, offers: Sequence[str | None], stages: Sequence[str | None]
+    ) -> Matrix:
+        """Features with the context columns appended, shape (n, F + 2)."""
+        return np.column_stack([x, _context(self.learned_, offers, stages)])
+
+    def predict(
+        self,
+        x: Matrix,
+        offers: Sequence[str | None],
+        stages: Sequence[str | None],
+        threads: int = 1,
+    ) -> Matrix:
+        """Probabilities (n, C) over `channels`; row i is about offers[i] at stages[i]."""
+        scores = raw_scores(
+            self._booster, self.matrix(x, offers, stages), len(self.channels), threads
+        )
+        return self.learned_.calibrator.apply(scores)
+
+    def contributions(
+        self,
+        x: Matrix,
+        offers: Sequence[str | None],
+        stages: Sequence[str | None],
+        channel: str,
+        threads: int = 1,
+    ) -> Matrix:
+        """TreeSHAP of one channel's raw score, shape (n, F + 3): context, then bias last."""
+        if channel not in self._apart:
+            text = one_output(self.text_, self.channels.index(channel))
+            self._apart[channel] = lgb.Booster(model_str=text)
+        return contributions(self._apart[channel], self.matrix(x, offers, stages), threads)
+
+    def save(self, folder: Path) -> None:
+        """Write the text booster and the coefficients into `folder`."""
+        (folder / "channel_preference.json").write_text(
+            self.learned_.model_dump_json(indent=1), "utf-8"
+        )
+        (folder / "channel_preference.txt").write_text(self.text_, "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> ChannelPreferenceModel:
+        """Read what `save` wrote; the caller has checked the hashes."""
+        text = (folder / "channel_preference.json").read_text("utf-8")
+        learned = _Learned.model_validate_json(text)
+        return cls(learned, (folder / "channel_preference.txt").read_text("utf-8"))
+
+
+def _context(
+    learned: _Learned, offers: Sequence[str | None], stages: Sequence[str | None]
+) -> Matrix:
+    offer_code = {offer: float(code) for code, offer in enumerate(learned.offers)}
+    stage_code = {stage: float(code) for code, stage in enumerate(learned.stages)}
+    nan = float("nan")
+    return np.column_stack(
+        [
+            np.array([offer_code.get(offer or "", nan) for offer in offers], dtype=np.float64),
+            np.array([stage_code.get(stage or "", nan) for stage in stages], dtype=np.float64),
+        ]
+    )

@@ -1,0 +1,151 @@
+"""Targets: what happened after `as_of`. The only module that looks ahead.
+
+A product is *started* when an application begins, or by a purchase that no application of the last
+60 days led to; a set that records no starts has purchases only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from features.sources import Horizon, Source
+from features.spine import MICROSECONDS_A_DAY, Spine
+
+Mask = npt.NDArray[np.bool_]
+JOURNEY_DAYS = 60
+COMPLETION_DAYS = 30
+
+
+def horizon_us(source: Source) -> int:
+    """The horizon in microseconds; 0 where it is the next event."""
+    horizon = source.config.horizon
+    return horizon.days * MICROSECONDS_A_DAY if isinstance(horizon, Horizon) else 0
+
+
+def starts(spine: Spine, products: tuple[str, ...]) -> Mask:
+    """Which products each row's customer starts within the horizon, shape (n, K)."""
+    source = spine.source
+    ahead = horizon_us(source)
+    begun = _begun(source)
+    until = f"and begun.event_time < spine.as_of + {ahead}" if ahead else ""
+    next_only = "" if ahead else "qualify event_time = min(event_time) over (partition by row_id)"
+    found = source.con.sql(
+        f"""select distinct row_id, product from (
+              select spine.row_id, begun.product, begun.event_time
+              from "{spine.table}" spine join ({begun}) begun
+                on begun.customer_id = spine.customer_id
+              where begun.event_time >= spine.as_of {until} {next_only})"""  # noqa: S608
+    ).fetchnumpy()
+    return _mask(spine, products, found["row_id"], found["product"])
+
+
+def _begun(source: Source) -> str:
+    bought = "select customer_id, product, event_time from holdings"
+    if not source.has("interactions.kind") or not source.has("interactions.product"):
+        return bought
+    applied = "kind = 'apply' and product is not null"
+    if not source.has("holdings"):
+        return f"select customer_id, product, event_time from interactions where {applied}"  # noqa: S608
+    window = JOURNEY_DAYS * MICROSECONDS_A_DAY
+    return f"""
+        select customer_id, product, event_time from interactions where {applied}
+        union all
+        {bought} where not exists (
+            select 1 from interactions apply
+            where apply.kind = 'apply' and apply.customer_id = holdings.customer_id
+              and apply.product = holdings.product
+              and apply.event_time <= holdings.event_time
+              and apply.event_time > holdings.event_time - {window})"""  # noqa: S608
+
+
+def eligible(spine: Spine, products: tuple[str, ...]) -> Mask:
+    """Which products each row's customer may start: not those held that cannot be repeated."""
+    source = spine.source
+    once = [product for product in products if not source.catalog.offer_by_id[product].repeatable]
+    if not source.has("holdings") or not once:
+        return np.ones((len(spine), len(products)), dtype=bool)
+    held = source.con.execute(
+        f"""select distinct spine.row_id, holdings.product
+            from "{spine.table}" spine join holdings using (customer_id)
+            where holdings.event_time < spine.as_of
+              and coalesce(holdings.available_at, 0) <= spine.as_of
+              and (holdings.closed_at is null or holdings.closed_at > spine.as_of)
+              and list_contains(?, holdings.product)""",  # noqa: S608
+        [once],
+    ).fetchnumpy()
+    return ~_mask(spine, products, held["row_id"], held["product"])
+
+
+def _mask(
+    spine: Spine, products: tuple[str, ...], row_ids: npt.NDArray[np.int64], named: object
+) -> Mask:
+    place = {int(row_id): row for row, row_id in enumerate(spine.arrow()["row_id"].to_numpy())}
+    column = {product: k for k, product in enumerate(products)}
+    mask = np.zeros((len(place), len(products)), dtype=bool)
+    for row_id, product in zip(row_ids.tolist(), np.asarray(named).tolist(), strict=True):
+        if product in column:
+            mask[place[row_id], column[product]] = True
+    return mask
+
+
+def journeys(source: Source, since: int, before: int) -> list[tuple[str, str, str, bool]]:
+    """Begun journeys (offer, stage, handle, done) whose 30 days ended in [since, before).
+
+    A step counts where it was taken: was the product completed within 30 days of it?
+    """
+    if not source.has("interactions.kind") or not source.has("interactions.stage"):
+        return []
+    window = COMPLETION_DAYS * MICROSECONDS_A_DAY
+    found: list[tuple[str, str, str, bool]] = source.con.sql(
+        f"""select step.product, step.stage, step.channel, exists (
+                select 1 from interactions done
+                where done.kind = 'complete' and done.customer_id = step.customer_id
+                  and done.product = step.product and done.event_time >= step.event_time
+                  and done.event_time < step.event_time + {window}) as done
+            from interactions step
+            where step.kind in ('apply', 'step') and step.product is not null
+              and step.stage is not null
+              and step.event_time >= {since} and step.event_time + {window} <= {before}"""  # noqa: S608
+    ).fetchall()
+    return found
+
+
+def purchase_amounts(source: Source, before: int) -> list[tuple[str, float | None, float]]:
+    """Purchases before a moment: offer, total assets just before it (None if unknown), amount."""
+    if not source.has("holdings.amount_cny"):
+        return []
+    assets = "null::double"
+    if source.has("balances"):
+        # balances are monthly: the sum of all classes at the newest date before the purchase
+        assets = """(select sum(balance_cny)::double from balances
+                     where balances.customer_id = holdings.customer_id and balances.event_time = (
+                       select max(event_time) from balances b
+                       where b.customer_id = holdings.customer_id
+                         and b.event_time < holdings.event_time))"""
+    found: list[tuple[str, float | None, float]] = source.con.sql(
+        f"""select product, {assets}, amount_cny::double from holdings
+            where amount_cny > 0 and event_time < {before}"""  # noqa: S608
+    ).fetchall()
+    return found
+
+
+def last_choice(spine: Spine, channels: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Position of the channel each row's customer chose last before it, −1 where never."""
+    source = spine.source
+    staged = source.has("interactions.stage")
+    where = "where stage is not null and kind in ('apply', 'step', 'service', 'inquiry')"
+    found = source.con.sql(
+        f"""select spine.row_id, arg_max(past.channel, (past.event_time, past.channel)) as channel
+            from "{spine.table}" spine
+            join (select customer_id, event_time, channel from interactions
+                  {where if staged else ""}) past
+              on past.customer_id = spine.customer_id and past.event_time < spine.as_of
+            group by spine.row_id"""  # noqa: S608
+    ).fetchnumpy()
+    place = {int(row_id): row for row, row_id in enumerate(spine.arrow()["row_id"].to_numpy())}
+    position = {channel: number for number, channel in enumerate(channels)}
+    last = np.full(len(place), -1, dtype=np.int64)
+    for row_id, channel in zip(found["row_id"].tolist(), found["channel"].tolist(), strict=True):
+        last[place[row_id]] = position.get(channel, -1)
+    return last

@@ -12,11 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from experiments.demo import run_demo
 from experiments.simulated_bank.bank import simulate as simulate_bank
 from experiments.simulated_bank.config import load_simulation
 from features.errors import OnePointError
 
 BANK = Path("configs/simulation/bank.yaml")
+SIMULATED_BANK = Path("configs/sources/simulated_bank.yaml")
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -62,6 +64,19 @@ def simulate(
         }))  # fmt: skip
         return
     typer.echo(f"{customers} customers, {settings.months} months, {len(tables)} tables in {folder}")
+
+
+@app.command()
+def demo(
+    source: Annotated[Path, typer.Option(help="Source YAML.")] = SIMULATED_BANK,
+    data: Annotated[Path | None, typer.Option(help="Folder that {data} stands for.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path(".onepoint"),
+    once: Annotated[bool, typer.Option("--once", help="Stop after the answer.")] = False,
+    customers: Annotated[int, typer.Option(help="Customers to simulate.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+) -> None:
+    """Do the whole job: simulate or read, build, train, serve, ask, print the answer."""
+    run_demo(source, data, work, once, customers, seed)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -85,6 +86,8 @@ def run_demo(
     simulated = config.name == SIMULATED
     if data is None and not simulated:
         raise DemoError(f"{source}: needs its data; give the folder with --data (make: DATA=…)")
+    # The rooms' commands run in the repository's folder, whatever ours is.
+    source, work, data = source.resolve(), work.resolve(), data and data.resolve()
     work.mkdir(parents=True, exist_ok=True)
     steps = _Steps(Console(highlight=False), total=6 if data is None else 5)
     if data is None:
@@ -115,7 +118,7 @@ def _prepare(
     steps.run("checking the tables", ["features", "check", *bank], tell=_tell_tables)
     steps.run(
         "training a release",
-        ["training", "run", str(RELEASE_YAML), *bank],
+        ["training", "run", str(RELEASE_YAML), *bank, "--work", str(folder.path)],
         out=folder.release,
         tell=_tell_metrics,
     )
@@ -242,14 +245,15 @@ class _Steps:
     def timed(self, title: str) -> Iterator[list[str]]:
         self.done += 1
         label = f"[bold]{self.done}/{self.total}[/bold] {escape(title)}"
-        self.console.print(f"{label} …")
+        self.console.print(f"{label} …", soft_wrap=True)
         begun = time.perf_counter()
         told: list[str] = []
         yield told
         now = time.perf_counter()
         extra = f" · {escape(told[0])}" if told and told[0] else ""
         self.console.print(
-            f"  [green]✓[/green] {now - begun:.1f} s ({now - self.begun:.0f} s in all){extra}"
+            f"  [green]✓[/green] {now - begun:.1f} s ({now - self.begun:.0f} s in all){extra}",
+            soft_wrap=True,
         )
 
     def run(
@@ -267,7 +271,8 @@ class _Steps:
                 command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
             )
             if finished.returncode:
-                raise DemoError(f"{title}: failed; run it by itself: {' '.join(command[1:])}")
+                by_itself = shlex.join(["python", *command[1:]])
+                raise DemoError(f"{title}: failed; run it by itself:\n  {by_itself}")
             told.append(tell(json.loads(finished.stdout.strip().splitlines()[-1])))
 
 

@@ -47,7 +47,7 @@ class Spine:
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970 UTC of a moment with a zone.
 
-    >>> microseconds(datetime(1970, 1, 2, tzinfo=timezone.utc))
+    >>> microseconds(datetime(1970, 1, 2, tzinfo=UTC))
     86400000000
     """
     if moment.tzinfo is None:

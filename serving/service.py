@@ -30,6 +30,7 @@ CONFIG = load_service_config()
 SLACK_S = 10
 SLACK_REQUESTS = 64
 PROBE_EVERY_S = 1.0
+PROBES = ("/livez", "/readyz", "/healthz")
 
 
 def leave_with(parent: int) -> None:
@@ -66,6 +67,21 @@ class Door:
 
 
 DOOR = Door()
+
+
+class NothingBesides:
+    """Send all but BentoML's probes to the mounted app, whatever BentoML's router would do.
+
+    Its own pages (`/schema.json`) know no keys, and its mount matches no path with a line break.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        ours = scope["type"] == "http" and scope["path"] not in PROBES
+        await (DOOR if ours else self.app)(scope, receive, send)
 
 
 @bentoml.service(
@@ -124,3 +140,6 @@ class OnePointService:
         if self._unwell is not None:
             raise HTTPException(503, self._unwell)
         return True
+
+
+OnePointService.add_asgi_middleware(NothingBesides)  # type: ignore[attr-defined]

@@ -8,26 +8,39 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 SMOOTHING = 20.0
 
 
-def popular(starts: Mask, test: Rows) -> Matrix:
+def start_rates(starts: Mask, eligible: Mask) -> Vector:
+    """Starts per row that could start it, by product, shape (K,).
+
+    The rate and not the count: what half the customers hold already and may not hold twice is
+    started by fewer, and is no less popular with the other half.
+    """
+    return np.asarray((starts & eligible).sum(axis=0) / np.maximum(eligible.sum(axis=0), 1))
+
+
+def popular(starts: Mask, eligible: Mask, test: Rows) -> Matrix:
     """The most started products first, for everybody."""
-    return np.tile(starts.sum(axis=0).astype(np.float64), (len(test), 1))
+    return np.tile(start_rates(starts, eligible), (len(test), 1))
 
 
-def last_product(days_since_purchase: Matrix, starts: Mask) -> Matrix:
+def last_product(days_since_purchase: Matrix, starts: Mask, eligible: Mask) -> Matrix:
     """What the customer bought last comes first, then what is popular; days (n, K), NaN = never."""
-    share = starts.sum(axis=0) / max(int(starts.sum()), 1)
     recency = 1.0 + 1.0 / (1.0 + np.nan_to_num(days_since_purchase, nan=np.inf))
-    return np.where(np.isnan(days_since_purchase), share, recency)
+    return np.where(np.isnan(days_since_purchase), start_rates(starts, eligible), recency)
 
 
-def co_holding(held: Mask, starts: Mask, held_in_test: Mask) -> Matrix:
-    """Mean over what the customer has had of P(start j | had i), smoothed to P(start j)."""
-    base = starts.mean(axis=0)
-    together = held.T.astype(np.float64) @ starts.astype(np.float64)
-    given = (together + SMOOTHING * base) / (held.sum(axis=0)[:, None] + SMOOTHING)
+def co_holding(held: Mask, starts: Mask, eligible: Mask, held_in_test: Mask) -> Matrix:
+    """Mean over what the customer has had of P(start j | had i), smoothed to P(start j).
+
+    Both probabilities are those of customers who could start j.
+    """
+    base = start_rates(starts, eligible)
+    had = held.T.astype(np.float64)
+    together = had @ (starts & eligible).astype(np.float64)
+    given = (together + SMOOTHING * base) / (had @ eligible.astype(np.float64) + SMOOTHING)
     total = held_in_test.astype(np.float64) @ given
     count = held_in_test.sum(axis=1, keepdims=True)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), base))
@@ -44,7 +57,5 @@ def last_channel(last: Rows, majority: Rows) -> Rows:
 
 
 def most_used_channel(uses: Matrix, majority: Rows) -> Rows:
-    """The channel used most, uses of shape (n, C); the majority's where none was used."""
-    return np.where(
-        np.nan_to_num(uses).sum(axis=1) > 0, np.nan_to_num(uses).argmax(axis=1), majority
-    )
+    """The channel chosen most, uses of shape (n, C); the majority's where none was."""
+    return np.where(uses.sum(axis=1) > 0, uses.argmax(axis=1), majority)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from features.config import StrictConfig, load_yaml
+from features.errors import ConfigError
 from training.models.channel_preference import ChannelPreferenceConfig
 from training.models.next_product import NextProductConfig
 
@@ -58,16 +59,24 @@ class RunConfig(StrictConfig):
 
 
 def load_run_config(path: Path) -> RunConfig:
-    """Parse a training YAML and the siblings it takes heads from."""
+    """Parse a training YAML and the siblings it takes heads from.
+
+    A head written in the file itself goes before a sibling's.
+    """
+    return _load(path, ())
+
+
+def _load(path: Path, asked_by: tuple[Path, ...]) -> RunConfig:
+    if path.resolve() in asked_by:
+        raise ConfigError(f"{path}: takes its heads from itself; mend heads_from")
     config = load_yaml(path, RunConfig)
     taken: dict[str, object] = {}
     for name in config.heads_from:
-        sibling = load_run_config(path.parent / name)
+        sibling = _load(path.parent / name, (*asked_by, path.resolve()))
         taken.update({head: getattr(sibling, head) for head in sibling.heads})
+    taken.update({head: getattr(config, head) for head in config.heads})
     merged = config.model_copy(update=taken)
     if not merged.heads:
-        from features.errors import ConfigError
-
         raise ConfigError(
             f"{path}: trains nothing; give next_product, channel_preference or heads_from"
         )

@@ -25,6 +25,7 @@ from features.spine import (
     moment,
     month_starts,
     purchase_events,
+    subset,
 )
 from training import baselines, metrics, targets
 from training.config import RunConfig
@@ -32,7 +33,7 @@ from training.errors import TrainingError
 from training.models.channel_preference import ChannelPreferenceModel, ChoiceRows
 from training.models.next_product import NextProductModel, StartRows
 from training.models.rates import AmountModel, CompletionModel, Popularity
-from training.models.release import Manifest, Release
+from training.models.release import Manifest, Release, check_replaceable
 from training.splits import Cuts, month_cuts, parse_test_from, share_cuts
 
 Matrix = npt.NDArray[np.float64]
@@ -90,6 +91,7 @@ def train(
     Raises `TrainingError` where the source cannot carry the heads asked for. Nothing is written
     unless everything was trained and evaluated.
     """
+    check_replaceable(out)
     progress("spines")
     spine, cuts = _spine_and_cuts(config, source, test_from)
     features = available_features(source)
@@ -162,7 +164,9 @@ def _spine_and_cuts(config: RunConfig, source: Source, test_from: str | None) ->
     # a month's row counts once its horizon is over; the last day may lack its last minutes
     last = end + timedelta(days=1) - timedelta(microseconds=horizon)
     months = month_starts(moment(first) - timedelta(days=31), last, zone)
-    cuts = month_cuts(months, config.splits, cut, microseconds(end) + 86_400_000_000)
+    cuts = month_cuts(
+        months, config.splits, cut, microseconds(end) + 86_400_000_000, horizon
+    )
     wanted = [one for one in months if microseconds(one) >= cuts.train]
     return customers_at(source, wanted), cuts
 
@@ -236,11 +240,13 @@ class _NextProduct:
         possible = self.starts & self.eligible
         days = self._columns("days_since_{}_purchase")
         return {
-            "popular": baselines.popular(possible[known], test),
-            "recent_popular": baselines.popular(possible[recent], test),
-            "last_product": baselines.last_product(days[test], possible[known]),
+            "popular": baselines.popular(possible[known], self.eligible[known], test),
+            "recent_popular": baselines.popular(possible[recent], self.eligible[recent], test),
+            "last_product": baselines.last_product(
+                days[test], possible[known], self.eligible[known]
+            ),
             "co_holding": baselines.co_holding(
-                ~np.isnan(days[known]), possible[known], ~np.isnan(days[test])
+                ~np.isnan(days[known]), possible[known], self.eligible[known], ~np.isnan(days[test])
             ),
         }
 
@@ -271,7 +277,7 @@ class _Choices:
         if not self.source.has("interactions"):
             raise TrainingError("channel preference needs the table 'interactions'; bring it")
         self.channels = self.source.catalog.handle_ids
-        spine = choices(self.source, self.cuts.train)
+        spine = self._sampled(choices(self.source, self.cuts.train))
         rows = spine.arrow()
         position = {channel: number for number, channel in enumerate(self.channels)}
         channel = [position.get(one, -1) for one in rows["channel"].to_pylist()]
@@ -279,13 +285,25 @@ class _Choices:
         self.channel = np.array(channel, dtype=np.int64)
         self.offers = rows["product"].to_pylist()
         self.stages = rows["stage"].to_pylist()
-        self.last = targets.last_choice(spine, self.channels)
+        self.last, self.uses = targets.past_choices(spine, self.channels)
         possible = self.channel >= 0
         split = self.cuts.rows(rows["as_of"].to_numpy())
         self.split = {name: ids[possible[ids]] for name, ids in split.items()}
         # a customer's first touch has no past to choose by: it is not asked in the test
         self.split["test"] = self.split["test"][self._seen_before(self.split["test"])]
         _need_rows(self.split)
+
+    def _sampled(self, spine: Spine) -> Spine:
+        """At most so many choices of each split, so that features are built for no more."""
+        assert self.config.channel_preference is not None  # noqa: S101 (the caller looked)
+        most = self.config.channel_preference.sampled_choices
+        random = np.random.default_rng(self.config.seed)
+        rows = spine.arrow()
+        kept = [
+            ids if len(ids) <= most else random.choice(ids, most, replace=False)
+            for ids in self.cuts.rows(rows["as_of"].to_numpy()).values()
+        ]
+        return subset(spine, rows["row_id"].to_numpy()[np.sort(np.concatenate(kept))])
 
     def _seen_before(self, rows: Rows) -> Mask:
         days = self.x[rows, self.feature_set.names.index("days_since_interaction")]
@@ -356,14 +374,10 @@ class _Choices:
         before = [self.split[name] for name in ("train", "stop", "calibrate")]
         known = self.channel[np.concatenate(before)]
         majority = baselines.majority_channel(known, len(self.channels), len(test))
-        pattern = "{}_choices_365d"
-        if pattern.format(self.channels[0]) not in self.feature_set.names:
-            pattern = "{}_interactions_90d"
-        places = [self.feature_set.names.index(pattern.format(one)) for one in self.channels]
         return {
             "majority": majority,
             "last_channel": baselines.last_channel(self.last[test], majority),
-            "most_used": baselines.most_used_channel(self.x[test][:, places], majority),
+            "most_used": baselines.most_used_channel(self.uses[test], majority),
         }
 
 

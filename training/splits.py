@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -57,7 +58,7 @@ def parse_test_from(text: str, time_zone: str) -> int:
     >>> moment(parse_test_from("2026-04-01", "Asia/Shanghai")).isoformat()
     '2026-03-31T16:00:00+00:00'
     """
-    if text.isdigit() and len(text) != len("20260401"):
+    if text.isascii() and text.isdigit() and len(text) != len("20260401"):
         # everything after event n is test, and it is the whole of minute n
         return microseconds(EVENT_CALENDAR_START) + (int(text) + 1) * 60_000_000
     try:
@@ -70,24 +71,41 @@ def parse_test_from(text: str, time_zone: str) -> int:
 
 
 def month_cuts(
-    months: list[datetime], config: SplitConfig, test_from: int | None, end: int
+    months: list[datetime],
+    config: SplitConfig,
+    test_from: int | None,
+    end: int,
+    horizon_us: int = 0,
 ) -> Cuts:
-    """Cuts at month starts, given the moments of all rows; the first months warm up features."""
+    """Cuts at month starts, given the moments of all rows; the first months warm up features.
+
+    A split's months are those whose horizon is over when the next split begins: February ends
+    before its 30 days are over, so it makes way for January rather than leave a split empty.
+    """
     starts = [microseconds(month) for month in months]
-    if test_from is None:
-        test = len(starts) - config.test_months
-    else:
-        test = int(np.searchsorted(starts, test_from))
-    calibrate = test - config.calibrate_months
-    stop = calibrate - config.stop_months
     first = config.warm_up_months
-    if not first < stop or test >= len(starts):
+
+    def open_before(edge: int, count: int) -> int:
+        over = [start for start in starts[first:] if start + horizon_us <= edge]
+        if len(over) < count:
+            raise TrainingError(
+                f"{len(starts)} months of data do not hold {first} to warm up, one to train, "
+                f"{config.stop_months} to stop, {config.calibrate_months} to calibrate and a "
+                "test; bring more months, or change splits or --test-from"
+            )
+        return over[-count]
+
+    if test_from is None:
+        test_from = open_before(starts[-1] + horizon_us, config.test_months) if starts else 0
+    calibrate = open_before(test_from, config.calibrate_months)
+    stop = open_before(calibrate, config.stop_months)
+    open_before(stop, 1)
+    if starts[-1] < test_from:
         raise TrainingError(
-            f"{len(starts)} months of data do not hold {first} to warm up, one to train, "
-            f"{config.stop_months} to stop, {config.calibrate_months} to calibrate and a test; "
-            "bring more months, or change splits or --test-from"
+            f"no month with a whole horizon begins after --test-from; the last one begins at "
+            f"{moment(starts[-1]).isoformat()}"
         )
-    return Cuts(starts[first], starts[stop], starts[calibrate], starts[test], end)
+    return Cuts(starts[first], stop, calibrate, test_from, end)
 
 
 def share_cuts(moments: Moments, config: SplitConfig, test_from: int | None, end: int) -> Cuts:

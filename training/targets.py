@@ -130,22 +130,29 @@ def purchase_amounts(source: Source, before: int) -> list[tuple[str, float | Non
     return found
 
 
-def last_choice(spine: Spine, channels: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """Position of the channel each row's customer chose last before it, −1 where never."""
+def past_choices(
+    spine: Spine, channels: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """What each row's customer chose before: last channel (n,), −1 = none, and counts (n, C)."""
     source = spine.source
     staged = source.has("interactions.stage")
     where = "where stage is not null and kind in ('apply', 'step', 'service', 'inquiry')"
     found = source.con.sql(
-        f"""select spine.row_id, arg_max(past.channel, (past.event_time, past.channel)) as channel
+        f"""select spine.row_id, past.channel, count(*) as uses, max(past.event_time) as newest
             from "{spine.table}" spine
             join (select customer_id, event_time, channel from interactions
                   {where if staged else ""}) past
               on past.customer_id = spine.customer_id and past.event_time < spine.as_of
-            group by spine.row_id"""  # noqa: S608
+            group by spine.row_id, past.channel order by newest, past.channel"""  # noqa: S608
     ).fetchnumpy()
-    place = {int(row_id): row for row, row_id in enumerate(spine.arrow()["row_id"].to_numpy())}
+    row_ids = spine.arrow()["row_id"].to_numpy()
+    rows = np.searchsorted(row_ids, found["row_id"])
     position = {channel: number for number, channel in enumerate(channels)}
-    last = np.full(len(place), -1, dtype=np.int64)
-    for row_id, channel in zip(found["row_id"].tolist(), found["channel"].tolist(), strict=True):
-        last[place[row_id]] = position.get(channel, -1)
-    return last
+    column = np.array([position.get(one, -1) for one in found["channel"].tolist()], dtype=np.int64)
+    known = column >= 0
+    last = np.full(len(row_ids), -1, dtype=np.int64)
+    uses = np.zeros((len(row_ids), len(channels)))
+    # rows come oldest first: the newest channel of a customer is written last, and stays
+    last[rows[known]] = column[known]
+    uses[rows[known], column[known]] = found["uses"][known]
+    return last, uses

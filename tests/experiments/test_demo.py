@@ -116,7 +116,7 @@ def test_another_banks_data_has_to_be_given(tmp_path):
 
 def test_a_failed_step_ends_the_demo_and_names_its_command(tmp_path):
     yaml = CATALOGS.parent / "sources" / "insurance.yaml"
-    with pytest.raises(demo.DemoError, match=r"checking the tables.*features check"):
+    with pytest.raises(demo.DemoError, match=r"(?s)checking the tables.*features check"):
         demo.run_demo(yaml, tmp_path / "nowhere", tmp_path / "work", once=True)
 
 

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from features.build import build
+from features.registry import available_features
 from features.spine import (
+    Spine,
     choices,
     customers_at,
     data_end,
@@ -19,6 +20,15 @@ from features.spine import (
     subset,
 )
 from features.states import customer_states
+
+
+def values_of(spine: Spine, feature: str, customer: str = "") -> list:
+    """One feature of a spine, in order of its rows; of one customer only, if named."""
+    chosen = [one for one in available_features(spine.source) if one.name == feature]
+    table = build(spine, chosen)
+    rows = zip(table["customer_id"].to_pylist(), table[feature].to_pylist(), strict=True)
+    return [value for one, value in rows if customer in ("", one)]
+
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -56,6 +66,12 @@ def test_customers_not_yet_joined_are_absent(example_source, clock):
     assert [row["row_id"] for row in rows] == list(range(1, 16))
 
 
+def test_before_the_day_he_joined_a_customer_is_absent(example_source):
+    joined = datetime(2021, 6, 1, 3, tzinfo=UTC)
+    for at, there in ((joined - timedelta(microseconds=1), 0), (joined, 1)):
+        assert len(customers_at(example_source, [at], ["refused_loan"])) == there
+
+
 def test_a_customer_is_known_from_the_moment_the_bank_knows_him(example_source):
     joined = datetime(2026, 6, 30, 8, tzinfo=UTC)
     known = datetime(2026, 6, 30, 8, 30, tzinfo=UTC)
@@ -70,7 +86,7 @@ def test_changed_attributes_give_one_row_with_those_valid_then(example_source):
         datetime(2025, 7, 10, 6, tzinfo=UTC),
     )
     spine = customers_at(example_source, [before, after], ["young_app"])
-    assert build(spine)["occupation"].to_pylist() == ["student", "engineer"]
+    assert values_of(spine, "occupation") == ["student", "engineer"]
     assert len(customers_at(example_source, [between], ["young_app"])) == 0
 
 
@@ -79,6 +95,10 @@ def test_a_customer_who_left_is_absent(bank, clock):
     source = bank.open()
     assert len(customers_at(source, [datetime(2026, 5, 31, tzinfo=UTC)], ["old_branch"])) == 1
     assert len(customers_at(source, [clock], ["old_branch"])) == 0
+    # a purchase of the time after tells nothing of attributes that hold no more
+    bank.replace("customers", "2026-06-01 00:00:00", "2026-01-01 00:00:00")
+    occupations = values_of(purchase_events(bank.open()), "occupation", "old_branch")
+    assert occupations == ["retired", "retired", "retired", None]
 
 
 def test_an_attribute_row_without_beginning_is_the_oldest(bank, clock):
@@ -88,7 +108,7 @@ def test_an_attribute_row_without_beginning_is_the_oldest(bank, clock):
         "1969-12-01 00:00:00,,",
     )  # fmt: skip
     spine = customers_at(bank.open(), [clock], ["old_branch"])
-    assert build(spine)["occupation"].to_pylist() == ["widow"]
+    assert values_of(spine, "occupation") == ["widow"]
 
 
 def test_choices_take_one_a_customer_and_month(example_source):
@@ -117,24 +137,21 @@ def test_choices_since_a_moment(example_source):
 
 def test_a_choice_is_not_in_its_own_past(example_source):
     """The first choice of a customer sees no interaction at all."""
-    table = build(choices(example_source))
-    rows = table.filter(pa.compute.equal(table["customer_id"], "refused_loan"))
-    assert rows["interactions_365d"].to_pylist() == [0, 2]
+    interactions = values_of(choices(example_source), "interactions_365d", "refused_loan")
+    assert interactions == [0, 2]
 
 
 def test_purchase_events_stand_just_before_the_purchase(example_source):
     spine = purchase_events(example_source)
     assert len(spine) == example_source.rows["holdings"]
-    table = build(spine)
-    firsts = table.filter(pa.compute.equal(table["customer_id"], "managed"))
-    assert firsts["purchases_ever"].to_pylist() == [0, 1, 2, 3]
+    assert values_of(spine, "purchases_ever", "managed") == [0, 1, 2, 3]
 
 
 def test_subset_keeps_the_ids(example_source, clock):
     spine = customers_at(example_source, [clock])
     part = subset(spine, np.array([7, 2]))
     assert part.arrow()["row_id"].to_pylist() == [2, 7]
-    assert build(part)["customer_id"].to_pylist() == ["complaining", "refused_loan"]
+    assert values_of(part, "declared_income_cny") == [120_000.0, 84_000.0]
 
 
 def test_spines_never_share_a_table(example_source, clock):

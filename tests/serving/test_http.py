@@ -192,6 +192,21 @@ def test_probes_need_no_key(service):
         assert client.get("/openapi.json").status_code == 200
 
 
+def test_no_path_slips_past_the_gate(service, staff):
+    for path in (
+        "/",
+        "/schema.json",
+        "/docs.json",
+        "/metrics",
+        "/v1/a%0Ab",
+        "/%0Alivez",
+        "//livez",
+    ):
+        with service.client(None) as stranger:
+            problem_of(stranger.get(path), 401)
+        problem_of(staff.get(path), 404)
+
+
 def test_a_path_that_is_not_there_is_404_and_a_wrong_method_405(staff):
     problem_of(staff.get("/v1/nothing"), 404)
     response = staff.get("/v1/recommend")

@@ -3,8 +3,8 @@
 Platt scaling [1] with a prior at the identity, so that a product with few starts keeps its score
 rather than following noise. The slope comes from unseen time alone, the level from all time known:
 product mixes swing from month to month, and the newest weeks are a poor guide to the next ones (on
-the insurer, levels of the newest tenth lose 3.5 points of hit rate). Multiclass scores get one temperature and one bias a
-class (vector scaling [2]).
+the insurer, levels of the newest tenth lose 3.5 points of hit rate). Multiclass scores get one
+temperature and one bias a class (vector scaling [2]).
 
 [1] Platt, Probabilistic Outputs for Support Vector Machines, 1999.
 [2] Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.

@@ -40,7 +40,7 @@ class NextProductConfig(StrictConfig):
     bagging_fraction: float = 0.8
     lambda_l2: float = 5.0
     negatives_per_positive: int = 4
-    minimum_negatives: int = 40_000
+    minimum_negatives: int = 25_000
 
     def parameters(self, seed: int) -> dict[str, object]:
         """LightGBM parameters; deterministic for a seed.

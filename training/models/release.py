@@ -216,6 +216,7 @@ class Release:
 
         Returns the release as loaded back from disk, hashes and golden rows checked.
         """
+        check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = folder.with_name(folder.name + ".writing")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -241,6 +242,16 @@ class Release:
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
         return Release.load(folder)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse to write a release over anything but an earlier release or an empty folder."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ReleaseError(f"{folder}: is a file; name a folder for the release")
+    if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise ReleaseError(f"{folder}: holds other files; name a new folder for the release")
 
 
 def check_catalog(release: Release, catalog: Catalog) -> None:

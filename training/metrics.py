@@ -101,14 +101,14 @@ def choice(p: Matrix, channel: npt.NDArray[np.int64]) -> dict[str, float]:
     """Accuracy, log-loss and AUC of channel probabilities.
 
     AUC is that of the second channel where there are two, else the mean over channels of each
-    against the rest, of the channels that occur.
+    against the rest, of the channels that occur; NaN where all chose the same.
     """
     labels = np.arange(p.shape[1])
+    seen = [c for c in labels if 0 < (channel == c).sum() < len(channel)]
     if p.shape[1] == 2:
-        auc = float(roc_auc_score(channel == 1, p[:, 1]))
-    else:
-        seen = [c for c in labels if 0 < (channel == c).sum() < len(channel)]
-        auc = float(np.mean([roc_auc_score(channel == c, p[:, c]) for c in seen]))
+        seen = seen[1:]
+    areas = [float(roc_auc_score(channel == c, p[:, c])) for c in seen]
+    auc = sum(areas) / len(areas) if areas else float("nan")
     return {
         "accuracy": float((p.argmax(axis=1) == channel).mean()),
         "log_loss": float(log_loss(channel, np.clip(p, 1e-12, 1), labels=labels)),

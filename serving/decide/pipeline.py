@@ -19,9 +19,10 @@ def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
 
     Each offer takes one place, at its best handle. Care comes first while a complaint is open;
     then the offer the customer came for, or, where that needs a risk assessment he lacks, the
-    renewal of it; then all others by score (ties in catalog order). A product with a negative
-    score keeps its place unless the policy sets `minimum_score_cny`: inbound, silence is no
-    option. No permitted action at all is a valid answer with no places.
+    renewal of it; then all others by score (ties in catalog order). A product that the models think he will
+    hardly start (below the policy's `minimum_p_start`) takes no place, whatever it would bring:
+    nobody is shown the mortgage he has no need for. A negative score keeps its place: inbound,
+    silence is no option. No permitted action at all is a valid answer with no places.
     """
     case = make_case(inputs, rules)
     sifted = sift(case)
@@ -72,8 +73,9 @@ def with_contributions(
 
 
 def _worth_a_place(case: Case, best: Arm) -> bool:
-    least = case.rules.policy.minimum_score_cny
-    return least is None or best.offer.kind != "product" or best.score >= least
+    if best.offer.kind != "product" or best.offer.id == case.intent_offer:
+        return True
+    return best.scores.p_start >= case.rules.policy.minimum_p_start
 
 
 def _precedence(case: Case, best: Arm) -> int:

@@ -166,8 +166,8 @@ class Policy(StrictConfig):
 
     ``experience_cny`` is the dial: what one point of experience (0–1) is worth in CNY.
     ``handover_friction`` is the experience lost when the customer must change door (0–1).
-    ``minimum_score_cny`` leaves products of a lower score out of an inbound answer; null (the
-    default) keeps them, for inbound silence is no option.
+    ``minimum_p_start`` leaves products that are less likely to be started (0–1) out of an inbound
+    answer, unless the customer came for them.
     ``unknown_means_up_to_cny``: a minimum amount up to this holds for customers whose assets are
     not known; above it, unknown means are a veto.
     ``must_be_reachable``: remote channels that need a proof that they reach the customer.
@@ -176,7 +176,7 @@ class Policy(StrictConfig):
     timezone: str
     experience_cny: float = Field(ge=0)
     handover_friction: float = Share
-    minimum_score_cny: float | None = None
+    minimum_p_start: float = Field(default=0, ge=0, le=1)
     unknown_means_up_to_cny: float = Field(default=0, ge=0)
     assessment_months: int = Field(default=12, ge=1, le=12)
     adult_age: int = Field(default=18, ge=0, le=130)

@@ -35,8 +35,14 @@ def small_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_source(small_folder) -> Source:
-    return open_source(SIMULATED, small_folder, LATER)
+def open_simulated():
+    """Open the tables of a simulated bank in a connection of one's own."""
+    return lambda folder: open_source(SIMULATED, folder, LATER)
+
+
+@pytest.fixture(scope="session")
+def small_source(small_folder, open_simulated) -> Source:
+    return open_simulated(small_folder)
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,13 @@ def test_auc_of_many_channels_is_the_mean_over_those_that_occur():
     assert found["auc"] == pytest.approx((3 / 4 + 3 / 4) / 2)
 
 
+def test_auc_is_not_a_number_where_all_chose_the_same_channel():
+    for width in (2, 3):
+        found = metrics.choice(np.full((4, width), 1 / width), np.zeros(4, dtype=np.int64))
+        assert np.isnan(found["auc"])
+        assert found["accuracy"] == 1.0
+
+
 def test_reliability_fills_bins_equally():
     p = np.linspace(0, 0.99, 100)
     bins = metrics.reliability(p, (p > 0.5).astype(float), bins=10)

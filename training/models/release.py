@@ -221,10 +221,21 @@ class Release:
         temporary = folder.with_name(folder.name + ".writing")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
+        try:
+            self._write(temporary, x)
+            loaded = Release.load(temporary)  # what cannot be loaded replaces nothing
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)  # still there only where something failed
+        loaded.folder = folder
+        return loaded
+
+    def _write(self, folder: Path, x: Matrix) -> None:
         if self._next_product is not None:
-            self._next_product.save(temporary)
+            self._next_product.save(folder)
         if self._channel_preference is not None:
-            self._channel_preference.save(temporary)
+            self._channel_preference.save(folder)
         files = {
             "features.json": self.feature_set.model_dump_json(indent=1),
             "completion.json": self._completion.model_dump_json(indent=1),
@@ -233,15 +244,12 @@ class Release:
             "golden.json": _make_golden(self, x).model_dump_json(),
         }
         for name, text in files.items():
-            (temporary / name).write_text(text, "utf-8")
-        hashes = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+            (folder / name).write_text(text, "utf-8")
+        hashes = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
         identity = self.manifest.model_copy(update={"files": hashes, "id": ""})
         digest = hashlib.sha256(identity.model_dump_json().encode()).hexdigest()[:12]
         manifest = identity.model_copy(update={"id": digest})
-        (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
-        return Release.load(folder)
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
 
 
 def check_replaceable(folder: Path) -> None:

@@ -97,7 +97,7 @@ def test_ties_stand_in_catalog_order(rules, make_inputs, make_scores):
     alike = make_scores(rules, p_start=0.0)
     decision = decide(
         make_inputs(scores=dict.fromkeys(rules.catalog.product_ids, alike), channel="teller"),
-        without_trials(rules),
+        with_policy(without_trials(rules), minimum_p_start=0.0),
     )
     tied = [p.action.offer for p in decision.ranked if p.action.score == 0.0]
     assert len(tied) >= 2
@@ -125,14 +125,21 @@ def test_broken_application_goes_on_at_its_stage(stage, rules, make_inputs):
     assert set(stages.values()) - {stage} <= {"application", "servicing"}
 
 
-def test_products_below_a_minimum_score_are_left_out_where_policy_says(
+def test_products_he_will_hardly_start_are_left_out_unless_he_came_for_them(
     rules, make_inputs, make_scores
 ):
-    scores = dict.fromkeys(rules.catalog.product_ids, make_scores(rules, p_start=0.0))
+    scores = dict.fromkeys(rules.catalog.product_ids, make_scores(rules, p_start=0.004))
+    scores["deposit_1y"] = make_scores(rules, p_start=0.005)
+    strict = with_policy(rules, minimum_p_start=0.005)
     inputs = make_inputs(scores=scores, channel="teller")
-    assert decide(inputs, rules).ranked[-1].action.score < 0
-    strict = decide(inputs, with_policy(rules, minimum_score_cny=0.0))
-    assert all(p.action.score >= 0 for p in strict.ranked if p.action.kind == "product")
+
+    def products(decision):
+        return [p.action.offer for p in decision.ranked if p.action.kind == "product"]
+
+    assert len(products(decide(inputs, with_policy(rules, minimum_p_start=0.0)))) > 1
+    assert products(decide(inputs, strict)) == ["deposit_1y"]
+    asked = inputs.model_copy(update={"intent": Intent(offer="deposit_3m")})
+    assert set(products(decide(asked, strict))) == {"deposit_1y", "deposit_3m"}
 
 
 def test_nothing_to_offer_is_a_valid_answer(rules, make_inputs):

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import shap
 from matplotlib.figure import Figure
 
-from training.run import HeadReport, TrainingRun
+from training.report import HeadReport
+from training.run import TrainingRun
 
 matplotlib.use("Agg")
 

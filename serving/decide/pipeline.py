@@ -19,10 +19,11 @@ def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
 
     Each offer takes one place, at its best handle. Care comes first while a complaint is open;
     then the offer the customer came for, or, where that needs a risk assessment he lacks, the
-    renewal of it; then all others by score (ties in catalog order). A product that the models think he will
-    hardly start (below the policy's `minimum_p_start`) takes no place, whatever it would bring:
-    nobody is shown the mortgage he has no need for. A negative score keeps its place: inbound,
-    silence is no option. No permitted action at all is a valid answer with no places.
+    renewal of it; then all others by score (ties in catalog order). A product that the models
+    think he will hardly start (below the policy's `minimum_p_start`) takes no place, whatever it
+    would bring: nobody is shown the mortgage he has no need for. A negative score keeps its
+    place: inbound, silence is no option. No permitted action at all is a valid answer with no
+    places.
     """
     case = make_case(inputs, rules)
     sifted = sift(case)

@@ -56,6 +56,7 @@ def small_run(small_config, small_source, small_work) -> TrainingRun:
     """Both heads trained on 600 customers. Shared: copy the release folder before spoiling it."""
     return train(small_config, small_source, small_work / "releases" / "small")
 
+
 INSURANCE = ROOT / "configs" / "sources" / "insurance.yaml"
 
 

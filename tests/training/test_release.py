@@ -52,9 +52,7 @@ def test_loaded_again_it_scores_the_same(small_run, folder, x):
     assert again.id == first.id
     assert np.array_equal(again.p_start(x), first.p_start(x))
     offers, stages = ["fund_r2"] * len(x), ["application"] * len(x)
-    assert np.array_equal(
-        again.preference(x, offers, stages), first.preference(x, offers, stages)
-    )
+    assert np.array_equal(again.preference(x, offers, stages), first.preference(x, offers, stages))
     assert again.completion("fund_r2", "application", "teller") == first.completion(
         "fund_r2", "application", "teller"
     )

@@ -13,8 +13,44 @@ from collections.abc import Sequence
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
+from features.config import StrictConfig
 
 Matrix = npt.NDArray[np.float64]
+
+
+class BoosterConfig(StrictConfig):
+    """How a booster is grown, in LightGBM's own names."""
+
+    num_leaves: int = Field(default=7, ge=2)
+    learning_rate: float = Field(default=0.08, gt=0, le=1)
+    max_rounds: int = Field(default=150, ge=1)
+    early_stopping_rounds: int = Field(default=20, ge=1)
+    min_data_in_leaf: int = Field(default=50, ge=1)
+    feature_fraction: float = Field(default=0.3, gt=0, le=1)
+    bagging_fraction: float = Field(default=0.8, gt=0, le=1)
+    lambda_l2: float = Field(default=5.0, ge=0)
+
+    def parameters(self, seed: int, threads: int, **objective: object) -> dict[str, object]:
+        """LightGBM parameters with an objective; deterministic for a seed."""
+        return {
+            **objective,
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": self.feature_fraction,
+            "bagging_fraction": self.bagging_fraction,
+            "bagging_freq": 1,
+            "lambda_l2": self.lambda_l2,
+            "seed": seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": threads,
+            "verbosity": -1,
+            "feature_pre_filter": False,
+        }
+
 
 _TREE = re.compile(r"^Tree=\d+\n(.*?)\n\n+(?=Tree=|end of trees)", re.S | re.M)
 _PADDING = (

@@ -15,9 +15,16 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from features.config import StrictConfig
-from training.models.boosters import contributions, merge, one_output, raw_scores
+from training.models.boosters import (
+    BoosterConfig,
+    contributions,
+    merge,
+    one_output,
+    raw_scores,
+)
 from training.models.calibration import PlattCalibrator
 
 Matrix = npt.NDArray[np.float64]
@@ -28,42 +35,15 @@ Progress = Callable[[str], None]
 RARE_POSITIVES = 200
 
 
-class NextProductConfig(StrictConfig):
-    """How the start models are trained; LightGBM's own names where it has them."""
+class NextProductConfig(BoosterConfig):
+    """How the start models are trained.
 
-    num_leaves: int = 7
-    learning_rate: float = 0.08
-    max_rounds: int = 150
-    early_stopping_rounds: int = 20
-    min_data_in_leaf: int = 50
-    feature_fraction: float = 0.3
-    bagging_fraction: float = 0.8
-    lambda_l2: float = 5.0
-    negatives_per_positive: int = 4
-    minimum_negatives: int = 25_000
+    A product keeps all its positives, and of its negatives ``minimum_negatives`` or
+    ``negatives_per_positive`` times the positives, whichever is more.
+    """
 
-    def parameters(self, seed: int) -> dict[str, object]:
-        """LightGBM parameters; deterministic for a seed.
-
-        One thread a booster and several boosters at a time: on two shared cores that is five times
-        faster than two threads a booster, whose threads wait for each other.
-        """
-        return {
-            "objective": "binary",
-            "num_leaves": self.num_leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": self.bagging_fraction,
-            "bagging_freq": 1,
-            "lambda_l2": self.lambda_l2,
-            "seed": seed,
-            "deterministic": True,
-            "force_col_wise": True,
-            "num_threads": 1,
-            "verbosity": -1,
-            "feature_pre_filter": False,
-        }
+    negatives_per_positive: int = Field(default=4, ge=1)
+    minimum_negatives: int = Field(default=25_000, ge=1)
 
 
 @dataclass(frozen=True)
@@ -271,7 +251,9 @@ class _Learner:
     seed: int
 
     def __post_init__(self) -> None:
-        self._parameters = self.config.parameters(self.seed)
+        # one thread a booster, several boosters at a time: threads that share a booster on two
+        # shared cores spend four fifths of their time waiting for each other
+        self._parameters = self.config.parameters(self.seed, 1, objective="binary")
         names = [f"f{column}" for column in range(self.rows.x.shape[1])]
         fitting = np.concatenate([self.rows.train, self.rows.stop])
         self._fitting = fitting

@@ -1,0 +1,68 @@
+"""Batch = online: what the store of a service gives scores as the matrix of a batch does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from features.__main__ import app
+from features.build import build
+from features.online import OnlineStore
+from features.spine import customers_at
+from training.models.release import Release
+
+CLOCK = "2027-01-01T00:00Z"
+
+
+@pytest.fixture(scope="module")
+def store(small_run, small_folder, tmp_path_factory):
+    """The store that `python -m features publish` writes for the small release."""
+    source = Path(__file__).resolve().parents[2] / "configs" / "sources" / "simulated_bank.yaml"
+    out = tmp_path_factory.mktemp("online") / "online.sqlite"
+    words = ["publish", "--source", source, "--data", small_folder, "--clock", CLOCK,
+             "--release", small_run.release.folder, "--out", out]  # fmt: skip
+    result = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    assert result.exit_code == 0
+    with OnlineStore(out) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def release(small_run):
+    """The release as a service has it: loaded from disk."""
+    return Release.load(small_run.release.folder)
+
+
+@pytest.fixture(scope="module")
+def batch(store, release, small_source):
+    """Fifty customers and their rows of the batch matrix, built at the store's moment."""
+    table = build(customers_at(small_source, [store.as_of]))
+    ids = table["customer_id"].to_pylist()
+    chosen = np.linspace(0, len(ids) - 1, 50).astype(int)
+    return [ids[row] for row in chosen], release.feature_set.encode(table)[chosen]
+
+
+def test_the_store_is_of_the_releases_feature_set(store, release):
+    assert store.version == release.feature_set_version
+    assert store.feature_names == release.feature_names
+
+
+def test_start_probabilities_online_are_those_of_the_batch(store, release, batch):
+    ids, x = batch
+    online = np.vstack([release.p_start(store.read(one).vector.reshape(1, -1)) for one in ids])
+    np.testing.assert_allclose(online, release.p_start(x), rtol=0, atol=1e-9)
+    assert len({tuple(row) for row in online.round(6)}) > 40
+
+
+def test_preferences_online_are_those_of_the_batch(store, release, batch):
+    ids, x = batch
+    for offer, stage in (("fund_r2", "application"), ("mortgage", "signing")):
+        online = np.vstack(
+            [
+                release.preference(store.read(one).vector.reshape(1, -1), [offer], [stage])
+                for one in ids
+            ]
+        )
+        whole = release.preference(x, [offer] * len(ids), [stage] * len(ids))
+        np.testing.assert_allclose(online, whole, rtol=0, atol=1e-9)

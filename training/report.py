@@ -1,0 +1,57 @@
+"""What an evaluation leaves for the reviewer, and what both heads need to make it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training import metrics
+from training.errors import TrainingError
+
+Matrix = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+SAMPLE_ROWS = 500
+
+
+@dataclass
+class HeadReport:
+    """What one head's evaluation leaves for the reviewer.
+
+    ``metrics`` are single numbers with the baselines beside them; ``tables`` and ``curves`` hold
+    rows for pages and plots; ``sample`` (m, F) are test rows for SHAP plots.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    sample: Matrix = field(default_factory=lambda: np.empty((0, 0)))
+    sample_offers: list[str | None] = field(default_factory=list)
+    sample_stages: list[str | None] = field(default_factory=list)
+
+
+def need_rows(split: dict[str, Rows]) -> None:
+    """Raise `TrainingError` where a split has no rows."""
+    empty = [name for name, rows in split.items() if not len(rows)]
+    if empty:
+        raise TrainingError(
+            f"no rows to {', '.join(empty)} on; bring more data or change the splits"
+        )
+
+
+def group_rows(
+    metric: str, values: npt.NDArray[np.float64], groups: npt.NDArray[np.str_]
+) -> list[dict[str, Any]]:
+    """Rows of a by-group table: group, mean of the metric, rows."""
+    return [
+        {"group": group, metric: row["mean"], "rows": row["rows"]}
+        for group, row in metrics.by_group(values, groups).items()
+    ]
+
+
+def sample_rows(rows: Rows, seed: int) -> Rows:
+    """Up to 500 of these row numbers, in order: enough to draw, few enough to explain."""
+    random = np.random.default_rng(seed)
+    return np.sort(random.choice(rows, min(SAMPLE_ROWS, len(rows)), replace=False))

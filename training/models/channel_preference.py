@@ -32,11 +32,12 @@ class ChannelPreferenceConfig(BoosterConfig):
     118,000, 20,000 reach an accuracy of 0.656 and 60,000 of 0.662).
     """
 
+    num_leaves: int = Field(default=15, ge=2)
     learning_rate: float = Field(default=0.12, gt=0, le=1)
-    max_rounds: int = Field(default=100, ge=1)
+    max_rounds: int = Field(default=80, ge=1)
     early_stopping_rounds: int = Field(default=15, ge=1)
     min_data_in_leaf: int = Field(default=40, ge=1)
-    sampled_choices: int = Field(default=60_000, ge=1)
+    sampled_choices: int = Field(default=80_000, ge=1)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from experiments.benchmarks import run_benchmarks
 from experiments.demo import run_demo
 from experiments.simulated_bank.bank import simulate as simulate_bank
 from experiments.simulated_bank.config import load_simulation
@@ -77,6 +78,16 @@ def demo(
 ) -> None:
     """Do the whole job: simulate or read, build, train, serve, ask, print the answer."""
     run_demo(source, data, work, once, customers, seed)
+
+
+@app.command()
+def bench(
+    only: Annotated[str | None, typer.Option(help="Name of one benchmark; default: all.")] = None,
+    scale: Annotated[float, typer.Option(help="Share of the full size, to try out.")] = 1.0,
+) -> None:
+    """Measure truth and speed: one JSON object a line."""
+    for found in run_benchmarks(only, scale):
+        typer.echo(json.dumps(found))
 
 
 def main() -> None:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 from rich.console import Console
-from rich.markup import escape
 
+from experiments.demo_steps import DemoError, Steps, tell_metrics, tell_tables
 from features.catalog import Catalog
-from features.errors import OnePointError
 from features.online import OnlineRecord, OnlineStore
 from features.sources import SourceConfig, load_source_config
 from features.state import Holding
@@ -36,6 +32,7 @@ from serving.front_desk import WIDTH, show_answer
 from serving.keys import read_keys, write_new_keys
 
 SIMULATED = "simulated_bank"
+INSURANCE = "insurance"
 CLOCK = "2026-07-01T10:00+08:00"
 FEATURES_AS_OF = "2026-07-01T00:00+08:00"
 """The simulated bank's data ends at this midnight; the demo asks ten hours later, a Wednesday."""
@@ -44,10 +41,6 @@ COUNTER = "teller"
 LARGE_DEPOSIT_CNY = 50_000
 READY_S = 120.0
 USUAL_PORT = 3000
-
-
-class DemoError(OnePointError):
-    """A step of the demo failed; its own error is printed above."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def run_demo(
     # The rooms' commands run in the repository's folder, whatever ours is.
     source, work, data = source.resolve(), work.resolve(), data and data.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    steps = _Steps(Console(highlight=False), total=6 if data is None else 5)
+    steps = Steps(Console(highlight=False), total=6 if data is None else 5)
     if data is None:
         data = work / "data"
         steps.run(
@@ -97,6 +90,8 @@ def run_demo(
             ["experiments", "simulate", "--customers", str(customers), "--seed", str(seed)],
             out=data,
         )
+    if config.name == INSURANCE:
+        steps.note("this set has no calendar: its dates are made up, only their order is real")
     rules = load_rulebook(CATALOGS / config.catalog)
     folder = WorkFolder(work)
     visit = _prepare(steps, source, data, folder, config, rules.catalog)
@@ -104,7 +99,7 @@ def run_demo(
 
 
 def _prepare(
-    steps: _Steps,
+    steps: Steps,
     source: Path,
     data: Path,
     folder: WorkFolder,
@@ -115,12 +110,12 @@ def _prepare(
     simulated = config.name == SIMULATED
     bank = ["--source", str(source), "--data", str(data)]
     bank += ["--clock", CLOCK] if simulated else []
-    steps.run("checking the tables", ["features", "check", *bank], tell=_tell_tables)
+    steps.run("checking the tables", ["features", "check", *bank], tell=tell_tables)
     steps.run(
         "training a release",
         ["training", "run", str(RELEASE_YAML), *bank, "--work", str(folder.path)],
         out=folder.release,
-        tell=_tell_metrics,
+        tell=tell_metrics,
     )
     as_of = FEATURES_AS_OF if simulated else "end"
     steps.run(
@@ -139,7 +134,7 @@ def _prepare(
 
 
 def _serve_and_ask(
-    steps: _Steps, folder: WorkFolder, rules: Rulebook, visit: Visit, once: bool
+    steps: Steps, folder: WorkFolder, rules: Rulebook, visit: Visit, once: bool
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -232,62 +227,6 @@ def free_port(usual: int = USUAL_PORT) -> int:
     raise DemoError("no free port on 127.0.0.1")
 
 
-class _Steps:
-    """Says each step as it begins and how long it took; works without a terminal, too."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self.console = console
-        self.total = total
-        self.done = 0
-        self.begun = time.perf_counter()
-
-    @contextmanager
-    def timed(self, title: str) -> Iterator[list[str]]:
-        self.done += 1
-        label = f"[bold]{self.done}/{self.total}[/bold] {escape(title)}"
-        self.console.print(f"{label} …", soft_wrap=True)
-        begun = time.perf_counter()
-        told: list[str] = []
-        yield told
-        now = time.perf_counter()
-        extra = f" · {escape(told[0])}" if told and told[0] else ""
-        self.console.print(
-            f"  [green]✓[/green] {now - begun:.1f} s ({now - self.begun:.0f} s in all){extra}",
-            soft_wrap=True,
-        )
-
-    def run(
-        self,
-        title: str,
-        arguments: list[str],
-        out: Path | None = None,
-        tell: Callable[[dict[str, Any]], str] = lambda _: "",
-    ) -> None:
-        """Run a room's command; its progress bar and its errors go where ours go."""
-        command = [sys.executable, "-m", *arguments, "--json"]
-        command += [] if out is None else ["--out", str(out)]
-        with self.timed(title) as told:
-            finished = subprocess.run(  # noqa: S603 (our own commands)
-                command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
-            )
-            if finished.returncode:
-                by_itself = shlex.join(["python", *command[1:]])
-                raise DemoError(f"{title}: failed; run it by itself:\n  {by_itself}")
-            told.append(tell(json.loads(finished.stdout.strip().splitlines()[-1])))
-
-
-def _tell_tables(said: dict[str, Any]) -> str:
-    rows = sum(said["tables"].values())
-    missing = ", ".join(said["missing"]) or "nothing"
-    return f"{len(said['tables'])} tables, {rows:,} rows; missing: {missing}"
-
-
-def _tell_metrics(said: dict[str, Any]) -> str:
-    metrics = said.get("metrics", said)
-    shown = ("map_at_7", "popular_map_at_7", "hit_rate_at_3", "popular_hit_rate_at_3", "accuracy")
-    return " · ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)
-
-
 @contextmanager
 def _service(work: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run the service as a child with a process group of its own; it never outlives us."""
@@ -345,7 +284,7 @@ def _go_on_serving(
     process: subprocess.Popen[bytes],
 ) -> None:
     console.print(
-        f"\nserving on http://127.0.0.1:{port} until Ctrl-C; keys: {folder.keys}\n"
+        f"serving on http://127.0.0.1:{port} until Ctrl-C; keys: {folder.keys}\n"
         f"  python -m serving ask --work {folder.path} --port {port} "
         f"--customer {visit.record.customer_id} --channel {visit.channel}",
         markup=False,
@@ -354,6 +293,6 @@ def _go_on_serving(
     try:
         process.wait()
     except KeyboardInterrupt:
-        console.print("\nstopped")
+        console.print("stopped")
         return
     raise DemoError(f"the service ended by itself; see {folder.path / 'service.log'}")

@@ -63,7 +63,7 @@ def truth(
     study = partial(
         one_bank, customers=customers, signal=signal, config=config or load_run_config(RELEASE)
     )
-    if processes == 1:
+    if min(processes, len(seeds)) == 1:
         return {seed: study(seed) for seed in seeds}
     # spawned, never forked: a fork after a booster was loaded hangs in its threads
     context = multiprocessing.get_context("spawn")

@@ -23,9 +23,11 @@ from features.sources import CONFIGS, Source, load_source_config, open_source
 from features.spine import customers_at, data_end, moment
 from features.states import customer_states
 from features.tables import TABLES
-from features.terminal import parse_clock, print_json, run, stderr, steps
+from features.terminal import parse_clock, print_gaps, print_json, run, steps
 
 app = typer.Typer(no_args_is_help=True, help="The customer at a moment: tables → features.")
+
+PIPE_WIDTH = 200
 
 SourceOption = Annotated[Path, typer.Option("--source", help="source YAML")]
 DataOption = Annotated[
@@ -42,12 +44,13 @@ AsOfOption = Annotated[str, typer.Option("--as-of", help="a time with zone, or `
 
 def _open(source: Path, data: Path | None, clock: str | None) -> Source:
     opened = open_source(source, data, parse_clock(clock))
-    _print_losses(opened, stderr)
+    print_gaps(*opened.gaps)
     return opened
 
 
-def _print_losses(source: Source, console: Console) -> None:
+def _print_losses(source: Source) -> None:
     """Say once, one line a table, what the bank does not bring and what is lost with it."""
+    console = Console()
     for name in source.missing_tables:
         console.print(f"no table [bold]{name}[/bold]; lost: {TABLES[name].lost}", highlight=False)
     for name, lacking in source.missing_columns.items():
@@ -70,7 +73,7 @@ def check(
     for name, rows in opened.rows.items():
         table.add_row(name, f"{rows:,}")
     Console().print(table)
-    _print_losses(opened, Console())
+    _print_losses(opened)
     if as_json:
         print_json(
             {
@@ -122,11 +125,19 @@ def describe(
     """List every feature: group, unit, range, what it needs, meaning in zh and en."""
     name = load_source_config(source).catalog if source else "bank"
     features = all_features(load_catalog(CONFIGS / "catalog" / name))
-    table = Table("feature", "group", "unit", "range", "meaning", title=f"{len(features)} features")
+    table = Table(title=f"{len(features)} features", box=None)
+    table.add_column("feature", no_wrap=True)
+    for heading in ("group", "unit", "range"):
+        table.add_column(heading)
+    table.add_column("meaning", min_width=40)
     for feature in features:
-        meaning = f"{feature.zh}\n{feature.en}"
+        meaning = f"{feature.zh}; {feature.en}"
         table.add_row(feature.name, feature.group, feature.unit, _range(feature), meaning)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        # in a pipe a name is never cut, so that it can be searched for
+        console = Console(width=PIPE_WIDTH)
+    console.print(table)
     if as_json:
         print_json({"catalog": name, "features": [_described(feature) for feature in features]})
 

@@ -105,6 +105,11 @@ class Source:
         """Tables of the contract that the bank does not bring, in contract order."""
         return tuple(name for name in TABLES if name not in self.rows)
 
+    @property
+    def gaps(self) -> tuple[int, int]:
+        """How many tables, and columns of the tables there are, the bank does not bring."""
+        return len(self.missing_tables), sum(map(len, self.missing_columns.values()))
+
     def losses(self) -> list[tuple[str, str]]:
         """Name what is missing (`table` or `table.column`) and what is lost with it."""
         tables = [(name, TABLES[name].lost) for name in self.missing_tables]
@@ -163,6 +168,8 @@ def open_source(path: Path, data: Path | None, clock: datetime, threads: int = 2
             f"{path}: catalog '{config.catalog}'; {did_you_mean(config.catalog, known)}"
         )
     catalog = load_catalog(catalog_folder)
+    if data is not None and not data.is_dir():
+        raise SourceError(f"{data}: no such folder; --data names the folder of the bank's files")
     con = duckdb.connect(config={"threads": threads})
     con.execute("set TimeZone = 'UTC'")
     con.execute("set enable_progress_bar = false")

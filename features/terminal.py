@@ -52,6 +52,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def print_gaps(tables: int, columns: int) -> None:
+    """Say on stderr, in one line, how much of the contract a source does not bring."""
+    if tables or columns:
+        gaps = f"{tables} tables and {columns} columns of the contract are not in the source"
+        told = f"{gaps}; `python -m features check` names them and what is lost"
+        stderr.print(told, soft_wrap=True)
+
+
 @contextmanager
 def steps(title: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
     """Show a progress bar on stderr; call what it gives with the name of each step as it begins."""

@@ -17,8 +17,8 @@ from serving.config import CATALOGS, ROOT, WorkFolder
 from serving.contract import RecommendResponse
 from serving.decide.rulebook import load_rulebook
 from serving.front_desk import WIDTH, show_answer
-from serving.keys import read_keys
-from serving.startup import catalog_name, check_start, choose_start
+from serving.keys import KEYS_VARIABLE, read_keys
+from serving.startup import Start, catalog_name, check_start, choose_start
 
 app = typer.Typer(no_args_is_help=True, help="From request to decision.")
 
@@ -27,7 +27,7 @@ WorkOption = Annotated[
 ]
 CatalogOption = Annotated[
     Optional[str],  # noqa: UP045 (typer reads it)
-    typer.Option("--catalog", help="folder of configs/catalog; default: the release's"),
+    typer.Option("--catalog", help="name under configs/catalog; default: the release's"),
 ]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 
@@ -59,9 +59,18 @@ def serve(
     }
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:OnePointService"]
     command += ["--host", host, "--port", str(port), "--working-dir", str(ROOT)]
+    print(_where_it_serves(start, host, port), file=sys.stderr, flush=True)
     sys.stdout.flush()
     # Replaces this process: signals reach the server itself, and what the check loaded is freed.
     os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def _where_it_serves(start: Start, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    keys = KEYS_VARIABLE if os.environ.get(KEYS_VARIABLE) else str(start.work.keys)
+    line = f"checked; serving on http://{shown}:{port} until Ctrl-C · keys: {keys}"
+    pinned = f" · clock pinned at {start.clock.isoformat()}" if start.clock else ""
+    return line + pinned
 
 
 @app.command()

@@ -30,9 +30,32 @@ from serving.recommender import Recommender
 logger = logging.getLogger("onepoint.serving")
 NO_STORE = {"Cache-Control": "no-store"}
 FIELDS = {
-    "/v1/recommend": (*RecommendRequest.model_fields, *Intent.model_fields),
-    "/v1/outcomes": tuple(Outcome.model_fields),
+    ("/v1/recommend",): tuple(RecommendRequest.model_fields),
+    ("/v1/recommend", "intent"): tuple(Intent.model_fields),
+    ("/v1/outcomes",): tuple(Outcome.model_fields),
 }
+"""Fields of each object of a request, by path and place."""
+SEE_OPENAPI = "see /openapi.json for what is allowed"
+A_TIME = "send a time with its zone, as in 2026-07-01T10:00+08:00"
+AN_OBJECT = "send a JSON object"
+REMEDIES = {
+    "missing": "add it",
+    "int_type": "send a whole number, such as 3",
+    "int_from_float": "send a whole number, such as 3",
+    "greater_than_equal": "send {ge} or more",
+    "less_than_equal": "send {le} or less",
+    "string_type": "send text, in quotes",
+    "string_too_short": "send {min_length} or more characters",
+    "string_too_long": "send at most {max_length} characters",
+    "string_pattern_mismatch": "use only letters A-Z a-z, digits and _ . : -",
+    "literal_error": "send one of the allowed words: {expected}",
+    "timezone_aware": A_TIME,
+    "value_error": A_TIME,  # only times have checks of our own
+    "model_type": AN_OBJECT,
+    "model_attributes_type": AN_OBJECT,
+    "dict_type": AN_OBJECT,
+}
+"""What to do about each type of pydantic's errors."""
 
 
 def build_app(recommender: Recommender) -> FastAPI:
@@ -117,21 +140,28 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         return _problem(
             RequestRefused.at(400, "body", f"not JSON (at {where})", "send well-formed JSON")
         )
-    fields = FIELDS.get(request.url.path, ())
-    errors = [_place_error(one, fields) for one in found]
+    errors = [_place_error(one, request.url.path) for one in found]
     detail = "; ".join(f"{one['place']}: {one['problem']}; {one['remedy']}" for one in errors[:5])
     return _problem(RequestRefused(422, detail, errors))
 
 
-def _place_error(error: Any, fields: tuple[str, ...]) -> dict[str, str]:
+def _place_error(error: Any, path: str) -> dict[str, str]:
     """Name the place and the remedy; what was sent there stays out, it may be a customer's."""
     loc = [str(part) for part in error["loc"]]
     place = ".".join(loc[1:])[:200] or loc[0]
     if error["type"] == "extra_forbidden":
-        remedy = f"remove it; {did_you_mean(loc[-1][:64], fields)}"
+        hint = did_you_mean(loc[-1][:64], FIELDS[(path, *loc[1:-1])])
+        remedy = hint if hint.startswith("did you mean") else f"remove it; {hint}"
         return {"place": place, "problem": "unknown field", "remedy": remedy}
-    remedy = "add it" if error["type"] == "missing" else "see /openapi.json for what is allowed"
-    return {"place": place, "problem": str(error["msg"])[:500], "remedy": remedy}
+    problem = str(error["msg"]).removeprefix("Value error, ")[:500]
+    return {"place": place, "problem": problem, "remedy": _remedy(error)}
+
+
+def _remedy(error: Any) -> str:
+    kind = str(error["type"])
+    if kind.startswith("datetime_"):
+        return A_TIME
+    return REMEDIES.get(kind, SEE_OPENAPI).format(**error.get("ctx", {}))
 
 
 async def _on_store_error(_: Request, error: Exception) -> Response:

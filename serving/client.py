@@ -72,7 +72,8 @@ class ServiceClient:
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             raise CallError(
-                f"{self.url}: no answer ({error}); start it with `python -m serving serve`"
+                f"{self.url}: no answer ({error}); start the service with `make serve` "
+                "(or `python -m serving serve --work DIR`)"
             ) from None
         finally:
             connection.close()

@@ -63,3 +63,8 @@ class Clock:
     def now(self) -> datetime:
         """Say what time it is, in UTC."""
         return self.pinned or datetime.now(UTC)
+
+    def latest(self) -> datetime:
+        """Say the latest moment at which something may have happened: a pinned present is left."""
+        machine = datetime.now(UTC)
+        return max(self.pinned, machine) if self.pinned else machine

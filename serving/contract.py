@@ -122,9 +122,10 @@ class Recommendation(_Message):
     """One place of the answer.
 
     ``p_start`` (0–1) is the propensity to start the application within the horizon; never an
-    effect. ``value_cny`` and ``score`` are CNY, ``experience`` is ≤ 0. ``propensity`` is the whole
-    probability of what was shown in the first place; later places carry none. What only staff or
-    reviewers may see is absent from a customer's answer.
+    effect; ``p_start_is`` names its source. ``value_cny`` and ``score`` are CNY, ``experience`` is
+    ≤ 0. ``propensity`` is another thing than ``p_start_is`` `propensity`: the whole probability of
+    what was shown in the first place, exploration included; later places carry none. What only
+    staff or reviewers may see is absent from a customer's answer.
     """
 
     rank: int = Field(ge=1)
@@ -138,15 +139,26 @@ class Recommendation(_Message):
     mode: Mode
     route: Route
     owner: DecisionOwner
-    p_start: float | None = None
-    p_start_is: Literal["propensity", "popularity"] | None = None
+    p_start: float | None = Field(
+        None, description="Probability, 0 to 1, that the customer starts this within the horizon."
+    )
+    p_start_is: Literal["propensity", "popularity"] | None = Field(
+        None,
+        description="Where p_start comes from: `propensity` is the model's estimate for this "
+        "customer, `popularity` the rate of all customers. Not the field `propensity`.",
+    )
     preference: float | None = None
     completion: float | None = None
     expected_amount_cny: float | None = None
     value_cny: float | None = None
     experience: float | None = None
     score: float | None = None
-    propensity: float | None = None
+    propensity: float | None = Field(
+        None,
+        description="Probability, 0 to 1, with which exploration showed just this offer in the "
+        "first place; weights outcomes in off-policy evaluation. Absent in later places. "
+        "Not `p_start`, whatever p_start_is says.",
+    )
     reasons: tuple[Reason, ...]
     explanation: Explanation | None = None
 

@@ -26,7 +26,8 @@ ROUTES = {
     "transfer": ("转介", "transfer to"),
     "return": ("回流", "back to"),
 }
-WIDTH = 132
+WIDTH = 108
+"""Columns of the answer: fits half a wide screen and the page of a log."""
 
 
 def show_answer(
@@ -41,7 +42,7 @@ def show_answer(
     door = rules.catalog.channel_by_id[channel].names
     moment = answer.as_of.astimezone(zone)
     console.print(
-        f"\n客户 customer [bold]{answer.customer_id}[/bold] · {door.zh} {door.en} · "
+        f"客户 customer [bold]{answer.customer_id}[/bold] · {door.zh} {door.en} · "
         f"{moment:%Y-%m-%d %H:%M} ({moment:%A})",
         highlight=False,
     )
@@ -86,12 +87,12 @@ def _places(answer: RecommendResponse) -> Table:
     table.add_column("#", justify="right")
     # Chinese has no blanks to break at: fold, or the end of a sentence is lost.
     table.add_column("推荐什么\nwhat", ratio=5, overflow="fold")
-    table.add_column("在哪办\nwhere", ratio=4, overflow="fold")
+    table.add_column("在哪办\nwhere", ratio=5, overflow="fold")
     table.add_column("谁来办\nwho", ratio=3, overflow="fold")
-    table.add_column("为什么\nwhy", ratio=11, overflow="fold")
+    table.add_column("为什么\nwhy", ratio=9, overflow="fold")
     figures = any(place.p_start is not None for place in answer.recommendations)
     if figures:
-        table.add_column("测算\nfigures", ratio=5, overflow="fold")
+        table.add_column("测算\nfigures", no_wrap=True)
     for place in answer.recommendations:
         figure = [_figures(place)] if figures else []
         table.add_row(

@@ -91,7 +91,11 @@ class Gate:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         audience = self.keys.audience_of(key.strip()) if scheme.lower() == "bearer" else None
         if audience is None:
-            given = "is missing" if not scheme else "is not a key of this service"
+            given = "is not a key of this service"
+            if not scheme:
+                given = "is missing"
+            elif scheme.lower() == "bearer" and not key.strip():
+                given = "is an empty Bearer: the key is missing"
             refused = RequestRefused.at(
                 401, "header Authorization", given, "send 'Authorization: Bearer KEY'"
             )

@@ -144,5 +144,8 @@ def load_release(folder: Path) -> Release:
 def _catalog_folder(name: str) -> Path:
     names = sorted(one.name for one in CATALOGS.iterdir() if one.is_dir())
     if name not in names:
-        raise StartError(f"catalog '{name}': no such folder; {did_you_mean(name, names)}")
+        raise StartError(
+            f"--catalog '{name}': give the name of a folder under configs/catalog, not a path; "
+            f"{did_you_mean(name, names)}"
+        )
     return CATALOGS / name

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from features.sources import open_source
-from features.terminal import parse_clock, print_json, run, stderr, steps
+from features.terminal import parse_clock, print_gaps, print_json, run, stderr, steps
 from training.config import load_run_config
+from training.report import MODEL, rules_table
 from training.run import TrainingRun, train
 from training.tracking import database_url, log_run
 
@@ -51,10 +52,7 @@ def run_training(
     settings = load_run_config(config)
     with steps("reading the source"):
         opened = open_source(source, data, parse_clock(clock))
-    for name, lost in opened.losses():
-        stderr.print(
-            f"not in the source: {name}; without it: {lost}", highlight=False, markup=False
-        )
+    print_gaps(*opened.gaps)
     folder = out or work / "releases" / f"{opened.config.name}-{settings.name}"
     with steps("training") as progress:
         finished = train(settings, opened, folder, test_from, progress)
@@ -75,17 +73,17 @@ def run_training(
 
 
 def _print(finished: TrainingRun, run_id: str) -> None:
-    table = Table(
-        "metric", "value", title=f"{finished.config.name} on {finished.source}, test rows"
-    )
-    for name, value in finished.metrics().items():
-        shown = f"{value:,.0f}" if name.startswith("test_") else f"{value:.4f}"
-        table.add_row(name, shown)
     console = Console()
-    console.print(table)
-    console.print(
-        f"release {finished.release.id} in {finished.release.folder}; MLflow run {run_id}"
-    )
+    for head, report in finished.reports.items():
+        names, rows = rules_table(report.metrics)
+        table = Table("rule", *names, title=f"{head} on {finished.source}, test rows")
+        for rule, values in rows:
+            shown = ["–" if value is None else f"{value:.4f}" for value in values]
+            table.add_row(rule, *shown, style="bold" if rule == MODEL else "")
+        console.print(table)
+    folder = finished.release.folder
+    console.print(f"release {finished.release.id} in {folder}", soft_wrap=True)
+    console.print(f"MLflow run {run_id}; `make mlflow` shows it", soft_wrap=True)
 
 
 @app.command()
@@ -95,8 +93,10 @@ def mlflow(
 ) -> None:
     """Open the reviewer's page of runs."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or database_url(work)
-    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    subprocess.run([*server, "--host", "127.0.0.1", "--port", str(port)], check=True)  # noqa: S603
+    server = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--backend-store-uri", uri]
+    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    stderr.print(f"the page of runs: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    subprocess.run([*server, *address], check=True)  # noqa: S603
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from training.report import rules_table
 from training.run import TrainingRun
 
 HEAD_TITLES = {
@@ -44,7 +45,8 @@ def model_card(run: TrainingRun) -> str:
     ]
     for head, report in run.reports.items():
         lines += ["", f"## {HEAD_TITLES[head]}", "", "On the test, beside every naive rule:", ""]
-        lines += _table(("metric", "value"), sorted(report.metrics.items()))
+        names, rules = rules_table(report.metrics)
+        lines += _table(("rule", *names), ((rule, *values) for rule, values in rules))
         for name, rows in report.tables.items():
             if rows:
                 lines += ["", f"### {name.replace('_', ' ')}", ""]

@@ -32,6 +32,31 @@ class HeadReport:
     sample_stages: list[str | None] = field(default_factory=list)
 
 
+MODEL = "model"
+RULES = (
+    "popular", "recent_popular", "last_product", "co_holding",
+    "majority", "last_channel", "most_used",
+)  # fmt: skip
+
+
+def rules_table(
+    metrics_: dict[str, float],
+) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """Metrics by rule: names of the metrics, then the model's values and each naive rule's.
+
+    >>> rules_table({"accuracy": 0.8, "test_choices": 9, "majority_accuracy": 0.7})
+    (['accuracy'], [('model', [0.8]), ('majority', [0.7])])
+    """
+    prefixes = ("test_", *(f"{rule}_" for rule in RULES))
+    names = [name for name in metrics_ if not name.startswith(prefixes)]
+    rows: list[tuple[str, list[float | None]]] = [(MODEL, [metrics_[name] for name in names])]
+    for rule in RULES:
+        values = [metrics_.get(f"{rule}_{name}") for name in names]
+        if any(value is not None for value in values):
+            rows.append((rule, values))
+    return names, rows
+
+
 def need_rows(split: dict[str, Rows]) -> None:
     """Raise `TrainingError` where a split has no rows."""
     empty = [name for name, rows in split.items() if not len(rows)]

@@ -8,7 +8,7 @@ from serving.contract import Text
 from serving.decide.phrases import Value
 from serving.decide.reason_rules import Shown, reason
 
-CLEAR_DIFFERENCE = 0.02
+CLEAR_DIFFERENCE = 0.05
 """Completion rates closer than this (0–1) are told to nobody as a difference."""
 
 

@@ -43,6 +43,16 @@ def cannot_be_reached(case: Case, offer: Offer, handle: Channel) -> bool:
     return known and handle.id in case.rules.policy.must_be_reachable
 
 
+@action_rule("permitted", "senior_keeps_person")
+def sends_senior_to_machine(case: Case, offer: Offer, handle: Channel) -> bool:
+    """Who is a senior and stands before a person is not sent to the app or to a machine."""
+    reach = case.rules.catalog.channel_by_id[case.inputs.channel]
+    has_person = reach.mode == "offline" or (reach.mode == "remote" and reach.staff_minutes > 0)
+    if not (case.senior and has_person) or handle.id == reach.id:
+        return False
+    return handle.mode == "online" or handle.id in case.rules.policy.doors.machines
+
+
 @action_rule("permitted", "managers_precedence")
 def has_own_manager(case: Case, offer: Offer, handle: Channel) -> bool:
     """Another manager keeps out where the customer's own does this step and has time today."""

@@ -136,7 +136,10 @@ class Triggers(StrictConfig):
 
 
 class Doors(StrictConfig):
-    """Channels that reasons and rules speak of; left out where the bank has none such."""
+    """Channels that reasons and rules speak of; left out where the bank has none such.
+
+    At ``machines`` the customer does it himself, even though staff keep an eye on them.
+    """
 
     app: str | None = None
     video: str | None = None
@@ -144,6 +147,7 @@ class Doors(StrictConfig):
     calls: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
     managers: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 class Popularity(StrictConfig):
@@ -166,6 +170,9 @@ class Policy(StrictConfig):
 
     ``experience_cny`` is the dial: what one point of experience (0–1) is worth in CNY.
     ``handover_friction`` is the experience lost when the customer must change door (0–1).
+    ``care_visit_friction`` is lost besides where care would send him to an outlet (0–1).
+    ``own_money_categories``: who takes one of these pays it from what he has with us, so no more
+    is expected of him than that.
     ``minimum_p_start`` leaves products that are less likely to be started (0–1) out of an inbound
     answer, unless the customer came for them.
     ``unknown_means_up_to_cny``: a minimum amount up to this holds for customers whose assets are
@@ -176,6 +183,8 @@ class Policy(StrictConfig):
     timezone: str
     experience_cny: float = Field(ge=0)
     handover_friction: float = Share
+    care_visit_friction: float = Field(default=0, ge=0, le=1)
+    own_money_categories: tuple[str, ...] = ()
     minimum_p_start: float = Field(default=0, ge=0, le=1)
     unknown_means_up_to_cny: float = Field(default=0, ge=0)
     assessment_months: int = Field(default=12, ge=1, le=12)
@@ -225,6 +234,7 @@ class Policy(StrictConfig):
             "doors.calls": doors.calls,
             "doors.counters": doors.counters,
             "doors.managers": doors.managers,
+            "doors.machines": doors.machines,
             **{f"doors.{key}": (name,) for key, name in single.items() if name is not None},
         }
 

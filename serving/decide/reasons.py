@@ -24,6 +24,9 @@ ALWAYS_NEEDED = ("non_personal", "popular", "fits_needs")
 MODEL_REASONS = 2
 """How many groups of features are named at most."""
 
+CLEAR_CONTRIBUTION = 0.1
+"""Least log-odds of a group that is named; less moves the odds by under a tenth: no reason."""
+
 
 def reasons_for(case: Case, arm: Arm, arms: list[Arm], explored: bool) -> tuple[Reason, ...]:
     """All approved sentences that apply, most important first; at least one, for every audience.
@@ -46,14 +49,16 @@ def reasons_for(case: Case, arm: Arm, arms: list[Arm], explored: bool) -> tuple[
 
 
 def model_reasons(contributions: Contributions, rules: Rulebook) -> list[Reason]:
-    """Name the groups of features that speak most for the offer (positive log-odds only).
+    """Name the groups of features that speak most for the offer (at least `CLEAR_CONTRIBUTION`).
 
     The code is ``model_<group>``; equal contributions stand in alphabetical order.
     """
-    positive = sorted(
-        ((-value, group) for group, value in contributions.groups.items() if value > 0),
+    clear = sorted(
+        (-value, group)
+        for group, value in contributions.groups.items()
+        if value >= CLEAR_CONTRIBUTION
     )[:MODEL_REASONS]
-    codes = [f"model_{group}" for _, group in positive]
+    codes = [f"model_{group}" for _, group in clear]
     said = [rules.phrases.reason(code) for code in codes if code in rules.phrases.by_code]
     return [reason for reason in said if reason is not None]
 

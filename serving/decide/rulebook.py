@@ -108,11 +108,13 @@ def _check_policy_names(policy: Policy, catalog: Catalog, where: str) -> None:
             hint = did_you_mean(name, catalog.offer_ids)
             raise ConfigError(f"{where}: '{key}' names unknown offer '{name}'; {hint}")
     categories = sorted({offer.category for offer in catalog.offers})
-    for key in ("maturity_categories", "idle_cash_categories", "tier_gap_categories"):
-        for name in getattr(policy.triggers, key):
+    triggers = ("maturity_categories", "idle_cash_categories", "tier_gap_categories")
+    named = {f"triggers.{key}": getattr(policy.triggers, key) for key in triggers}
+    for key, names in (named | {"own_money_categories": policy.own_money_categories}).items():
+        for name in names:
             if name not in categories:
                 hint = did_you_mean(name, categories)
-                raise ConfigError(f"{where}: 'triggers.{key}' names unknown '{name}'; {hint}")
+                raise ConfigError(f"{where}: '{key}' names unknown '{name}'; {hint}")
 
 
 def _check_codes(phrases: Phrases, path: Path) -> None:

@@ -71,12 +71,14 @@ def resumes_application(shown: Shown) -> Mapping[str, Value] | None:
 
 @reason("risk_test_due")
 def renews_assessment(shown: Shown) -> Mapping[str, Value] | None:
-    """His risk assessment expires soon, or did."""
-    case = shown.case
-    until = case.assessment_valid_until
-    if shown.arm.offer.id != case.rules.policy.services.risk_assessment or until is None:
-        return None
-    return {"date": day_in_words(until, case.today)}
+    """His risk assessment expires soon."""
+    return None if shown.case.assessment_expired else _assessment_until(shown)
+
+
+@reason("risk_test_expired")
+def repeats_expired_assessment(shown: Shown) -> Mapping[str, Value] | None:
+    """His risk assessment no longer counts."""
+    return _assessment_until(shown) if shown.case.assessment_expired else None
 
 
 @reason("risk_test_missing")
@@ -126,8 +128,10 @@ def manager_is_full(shown: Shown) -> Mapping[str, Value] | None:
 
 @reason("senior_care")
 def is_served_by_a_person(shown: Shown) -> Mapping[str, Value] | None:
-    """Say that a senior is served by a person."""
-    return {} if shown.case.senior and shown.arm.handle.staff_minutes > 0 else None
+    """Say that a senior is served by a person, where it is one and no machine."""
+    handle, machines = shown.arm.handle, shown.case.rules.policy.doors.machines
+    is_person = handle.staff_minutes > 0 and handle.id not in machines
+    return {} if shown.case.senior and is_person else None
 
 
 @reason("idle_cash")
@@ -233,6 +237,14 @@ def day_in_words(day: date, today: date) -> Text:
 def _complaint(shown: Shown) -> Mapping[str, Value] | None:
     is_care = shown.arm.offer.id == shown.case.rules.policy.services.complaint
     return {} if is_care and shown.case.complaint_open else None
+
+
+def _assessment_until(shown: Shown) -> Mapping[str, Value] | None:
+    case = shown.case
+    until = case.assessment_valid_until
+    if shown.arm.offer.id != case.rules.policy.services.risk_assessment or until is None:
+        return None
+    return {"date": day_in_words(until, case.today)}
 
 
 def _has_many_steps(shown: Shown) -> bool:

@@ -71,9 +71,11 @@ def value_arms(case: Case, offer: Offer, handles: tuple[Channel, ...]) -> list[A
     ``value = p_start · completion · value of a sale − cost − price · staff minutes``, where the
     channel the customer is in already costs nothing to reach;
     ``experience = preference · completion − the best such over all handles − friction`` (≤ 0),
-    with friction where he must change door; ``score = value + experience_cny · experience``.
+    with friction where he must change door, and more where care would send him to an outlet;
+    ``score = value + experience_cny · experience``.
     """
-    rules, scores = case.rules, scores_of(case, offer)
+    rules, scores = case.rules, _within_means(case, offer, scores_of(case, offer))
+    reach = rules.catalog.channel_by_id[case.inputs.channel]
     ease = _ease(scores, case.rules.catalog.handle_ids, rules.policy.popularity.completion)
     best = max(ease.values())
     sale_cny = offer.value_cny(scores.amount_cny)
@@ -86,6 +88,8 @@ def value_arms(case: Case, offer: Offer, handles: tuple[Channel, ...]) -> list[A
         staff_cost = case.inputs.prices.get(handle.id, 0.0) * handle.staff_minutes
         value = gross - cost - staff_cost
         friction = 0.0 if stays else rules.policy.handover_friction
+        if offer.kind == "care" and handle.mode == "offline" != reach.mode:
+            friction += rules.policy.care_visit_friction
         experience = ease[handle.id] - best - friction
         arms.append(
             Arm(
@@ -103,6 +107,15 @@ def value_arms(case: Case, offer: Offer, handles: tuple[Channel, ...]) -> list[A
             )
         )
     return sorted(arms, key=lambda arm: -arm.score)
+
+
+def _within_means(case: Case, offer: Offer, scores: OfferScores) -> OfferScores:
+    """Expect no more of his own money than he has with us, where that is known and may be read."""
+    assets = case.state.assets_cny
+    own_money = offer.category in case.rules.policy.own_money_categories
+    if not (own_money and case.personal) or assets is None or scores.amount_cny <= assets:
+        return scores
+    return scores.model_copy(update={"amount_cny": max(assets, 0.0)})
 
 
 def _ease(

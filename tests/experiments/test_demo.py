@@ -1,5 +1,6 @@
 """The demo asks for the right customer, and never leaves a service behind."""
 
+import io
 import socket
 import subprocess
 import sys
@@ -7,8 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from experiments import demo
+from experiments import demo, demo_steps
 from features.catalog import load_catalog
 from features.feature_set import FeatureSet
 from features.online import OnlineStore, publish
@@ -114,10 +116,51 @@ def test_another_banks_data_has_to_be_given(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
-def test_a_failed_step_ends_the_demo_and_names_its_command(tmp_path):
+def test_a_failed_step_ends_the_demo_and_names_its_command(tmp_path, capsys):
     yaml = CATALOGS.parent / "sources" / "insurance.yaml"
-    with pytest.raises(demo.DemoError, match=r"(?s)checking the tables.*features check"):
+    with pytest.raises(demo.DemoError, match=r"(?s)error: .*checking the tables.*features check"):
         demo.run_demo(yaml, tmp_path / "nowhere", tmp_path / "work", once=True)
+    assert "this set has no calendar" in capsys.readouterr().out
+
+
+def steps_on(monkeypatch, code, say_every_s=30.0):
+    """Run one step whose command is a piece of Python; give what was printed."""
+    console = Console(file=io.StringIO(), width=200)
+    steps = demo_steps.Steps(console, 1, say_every_s)
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        demo_steps.subprocess, "Popen", lambda _, **how: real([sys.executable, "-c", code], **how)
+    )
+    steps.run("training a release", ["training", "run"], tell=lambda said: said["a"])
+    return console.file.getvalue()
+
+
+def test_a_step_says_one_line_at_its_end_and_keeps_its_childs_chatter(monkeypatch):
+    code = "import sys; print('missing columns', file=sys.stderr); print('{\"a\": \"fine\"}')"
+    lines = steps_on(monkeypatch, code).splitlines()
+    assert lines[0] == "1/1 training a release …"
+    assert lines[1].endswith("in all) · fine")
+    assert len(lines) == 2
+
+
+def test_a_long_step_without_a_terminal_says_that_it_goes_on(monkeypatch):
+    code = 'import time; time.sleep(0.5); print(\'{"a": ""}\')'
+    assert "still training a release" in steps_on(monkeypatch, code, say_every_s=0.1)
+
+
+def test_the_model_is_said_with_its_best_naive_rule():
+    said = {
+        "map_at_7": 0.5,
+        "popular_map_at_7": 0.3,
+        "co_holding_map_at_7": 0.41,
+        "accuracy": 0.66,
+        "last_channel_accuracy": 0.59,
+        "majority_accuracy": None,
+        "hit_rate_at_3": None,
+    }
+    assert demo_steps.tell_metrics(said) == (
+        "MAP@7 0.50, co holding 0.41 · channel accuracy 0.66, last channel 0.59"
+    )
 
 
 def test_what_ignores_a_polite_word_is_killed():

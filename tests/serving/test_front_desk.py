@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import re
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from serving.contract import RecommendRequest, RecommendResponse
@@ -29,6 +31,9 @@ def test_the_counter_reads_the_friday_the_manager_and_every_reason_whole(recomme
     assert "客户 customer C_MATURES · 柜员 teller · 2026-07-01 10:00 (Wednesday)" in page
     assert "倾向 propensity" in page
     assert "…" not in page
+    assert re.search(r"│ 倾向 propensity \d+\.\d% ", page)
+    assert re.search(r"│ 办成 completion \d+% ", page)
+    assert max(cell_len(line) for line in page.splitlines() if line[:1] in "┃│┏└") <= 110
 
 
 @pytest.mark.parametrize(

@@ -80,22 +80,35 @@ def test_a_customers_answer_holds_nothing_of_the_banks(customer):
         ({"channel": "telller"}, "channel", "did you mean 'teller'"),
         ({"intent": {"offer": "fund_r9"}}, "intent.offer", "did you mean 'fund_r"),
         ({"chanel": "teller"}, "chanel", "did you mean 'channel'"),
-        ({"intent": {"ofer": "x", "offer": "fund_r2"}}, "intent.ofer", "did you mean 'offer'"),
-        ({"limit": "3"}, "limit", "integer"),
-        ({"limit": 0}, "limit", "greater"),
+        (
+            {"intent": {"ofer": "x", "offer": "fund_r2"}},
+            "intent.ofer",
+            "did you mean 'offer'? allowed: offer, stage",
+        ),
+        ({"limt": 3}, "limt", "unknown field; did you mean 'limit'? allowed: as_of, channel"),
+        ({"zzz": 3}, "zzz", "remove it; allowed: as_of"),
+        ({"limit": "3"}, "limit", "a whole number, such as 3"),
+        ({"limit": 0}, "limit", "send 1 or more"),
+        ({"limit": 21}, "limit", "send 20 or less"),
         ({"limit": True}, "limit", "integer"),
-        ({"customer_id": 42}, "customer_id", "string"),
+        ({"customer_id": 42}, "customer_id", "send text"),
         ({"customer_id": ""}, "customer_id", "at least 1"),
-        ({"customer_id": "C 1"}, "customer_id", "pattern"),
+        ({"customer_id": "C 1"}, "customer_id", "use only letters"),
         ({"customer_id": "C\u0000"}, "customer_id", "pattern"),
         ({"customer_id": None}, "customer_id", "string"),
-        ({"as_of": "2026-07-01T10:00:00"}, "as_of", "timezone"),
+        ({"as_of": "2026-07-01T10:00:00"}, "as_of", "as in 2026-07-01T10:00+08:00"),
+        ({"as_of": "2026-07-01T25:00:00Z"}, "as_of", "send a time with its zone"),
         ({"as_of": 1_782_900_000}, "as_of", "text with a zone"),
         ({"as_of": "1782900000"}, "as_of", "text with a zone"),
         ({"as_of": "9999-12-31T23:59:59-12:00"}, "as_of", "1900 to 9000"),
         ({"as_of": "2026-06-30T15:59:59Z"}, "as_of", "before the customer's features"),
         ({"as_of": "2026-07-01T02:05:00Z"}, "as_of", "in the future"),
-        ({"intent": {"offer": "fund_r2", "stage": "dance"}}, "intent.stage", "application"),
+        (
+            {"intent": {"offer": "fund_r2", "stage": "dance"}},
+            "intent.stage",
+            "one of the allowed words",
+        ),
+        ({"intent": 3}, "intent", "send a JSON object"),
     ],
 )
 def test_a_wrong_field_is_422_with_place_and_remedy(staff, change, place, says):
@@ -104,6 +117,7 @@ def test_a_wrong_field_is_422_with_place_and_remedy(staff, change, place, says):
     assert found, problem
     assert says in problem["detail"]
     assert all(error["problem"] and error["remedy"] for error in found)
+    assert "openapi.json" not in problem["detail"]
 
 
 def test_a_missing_field_is_422(staff):
@@ -185,6 +199,15 @@ def test_without_a_key_there_is_no_answer(service, header):
             assert response.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize(
+    ("header", "says"), [("Bearer", "an empty Bearer"), ("Bearer a", "is not a key")]
+)
+def test_an_empty_key_is_called_empty(service, header, says):
+    with service.client(None) as client:
+        response = client.get("/v1/decisions/D1", headers={"Authorization": header})
+    assert says in problem_of(response, 401)["detail"]
+
+
 def test_probes_need_no_key(service):
     with service.client(None) as client:
         assert client.get("/livez").status_code == 200
@@ -227,7 +250,9 @@ def test_a_decision_is_shown_whole_to_reviewers_and_as_an_answer_to_staff(
     assert seen["decision_id"] == asked["decision_id"]
     assert "inputs" not in seen
     assert seen["recommendations"][0]["score"] is not None
-    assert "staff and reviewers" in problem_of(customer.get(path), 403)["detail"]
+    refused = problem_of(customer.get(path), 403)
+    assert "staff and reviewers" in refused["detail"]
+    assert refused["errors"][0]["place"] == "header Authorization"
 
 
 def test_an_unknown_decision_is_404(reviewer):
@@ -262,11 +287,11 @@ def test_an_outcome_is_stored_once_and_never_changed(staff):
         "decision_id": decision,
         "rank": 1,
         "kind": "started",
-        "occurred_at": "2026-07-01T10:20:00+08:00",
+        "occurred_at": "2026-07-01T10:00:30+08:00",
     }
     first = staff.post("/v1/outcomes", json=outcome)
     assert (first.status_code, first.json()) == (200, {"outcome_id": "O-1", "stored": True})
-    again = staff.post("/v1/outcomes", json={**outcome, "occurred_at": "2026-07-01T02:20:00Z"})
+    again = staff.post("/v1/outcomes", json={**outcome, "occurred_at": "2026-07-01T02:00:30Z"})
     assert (again.status_code, again.json()["stored"]) == (200, False)
     conflict = problem_of(staff.post("/v1/outcomes", json={**outcome, "kind": "refused"}), 409)
     assert "kind" in conflict["detail"]
@@ -280,6 +305,8 @@ def test_an_outcome_is_stored_once_and_never_changed(staff):
         ({"rank": 0}, 422, "rank"),
         ({"kind": "liked"}, 422, "kind"),
         ({"occurred_at": "yesterday"}, 422, "occurred_at"),
+        ({"occurred_at": "2026-07-01T01:58:00Z"}, 422, "occurred_at"),
+        ({"occurred_at": "2999-07-01T01:58:00Z"}, 422, "occurred_at"),
         ({"staff": "me"}, 422, "staff"),
     ],
 )
@@ -290,7 +317,7 @@ def test_a_wrong_outcome_is_told(staff, change, status, place):
         "decision_id": decision,
         "rank": 1,
         "kind": "shown",
-        "occurred_at": "2026-07-01T02:20:00Z",
+        "occurred_at": "2026-07-01T02:00:30Z",
     }
     problem = problem_of(staff.post("/v1/outcomes", json={**outcome, **change}), status)
     assert problem["errors"][0]["place"] == place

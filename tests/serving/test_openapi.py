@@ -69,6 +69,13 @@ def test_every_route_says_its_errors_as_problem_bodies(service):
     assert document["security"] == [{"key": []}]
 
 
+def test_the_two_meanings_of_propensity_are_told_apart(service):
+    schemas = httpx.get(f"{service.url}/openapi.json").json()["components"]["schemas"]
+    fields = schemas["Recommendation"]["properties"]
+    assert "exploration" in fields["propensity"]["description"]
+    assert "model's estimate" in fields["p_start_is"]["description"]
+
+
 def test_a_real_answer_is_what_the_document_says(service, document):
     with service.client("staff") as client:
         answer = client.post(

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from lightgbm.basic import LightGBMError
 
 from features.feature_set import FeatureSet
 from features.online import publish
+from serving.config import Clock
 from serving.contract import Outcome, RecommendRequest
 from serving.decide.pipeline import decide, with_contributions
 from serving.decide.record import DecisionRecord
@@ -157,7 +158,7 @@ def test_started_places_use_up_the_staffs_minutes_of_the_day(recommender):
         decision_id=answer["decision_id"],
         rank=place["rank"],
         kind="started",
-        occurred_at="2026-07-01T10:30:00+08:00",
+        occurred_at="2026-07-01T10:00:30+08:00",
     )
     assert asyncio.run(recommender.record_outcome(outcome))
     minutes = recommender.rules.catalog.channel_by_id[place["handle"]].staff_minutes
@@ -169,10 +170,12 @@ def test_a_later_moment_may_be_asked_about_up_to_the_present(recommender):
     assert ask(recommender, as_of="2026-07-01T09:59:00+08:00")["as_of"] == "2026-07-01T01:59:00Z"
 
 
-def test_a_bank_on_the_machines_clock_refuses_outcomes_of_the_future(recommender):
+@pytest.mark.parametrize("pinned", [False, True])
+def test_outcomes_before_the_decision_or_of_the_future_are_refused(recommender, pinned):
     answer = ask(recommender)
-    recommender.clock.pinned = None
-    now = recommender.clock.now()
+    if not pinned:
+        recommender.clock.pinned = None
+    now = recommender.clock.latest()
     given = {"outcome_id": "O2", "decision_id": answer["decision_id"], "rank": 1, "kind": "shown"}
     for when, says in (
         (now + timedelta(hours=1), "future"),
@@ -180,3 +183,9 @@ def test_a_bank_on_the_machines_clock_refuses_outcomes_of_the_future(recommender
     ):
         with pytest.raises(RequestRefused, match=says):
             asyncio.run(recommender.record_outcome(Outcome(**given, occurred_at=when)))
+
+
+def test_a_present_pinned_ahead_of_the_machine_is_still_the_present():
+    ahead = datetime.now(UTC) + timedelta(days=9)
+    assert Clock(ahead).latest() == ahead
+    assert Clock(ahead - timedelta(days=99)).latest() > ahead - timedelta(days=10)

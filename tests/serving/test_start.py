@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from features.errors import OnePointError
+from serving.client import ServiceClient
 from serving.config import ROOT
 from serving.startup import check_start, choose_start
 
@@ -70,8 +72,18 @@ def test_a_catalog_the_release_was_not_trained_with_is_refused_with_both_lists(o
     assert "item_1, item_2" in str(refused.value)
 
 
+def test_asking_a_stopped_service_says_how_to_start_it():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        client = ServiceClient(f"http://127.0.0.1:{free.getsockname()[1]}", "no key")
+        with pytest.raises(OnePointError, match=r"`make serve`.*serve --work DIR"):
+            client.recommend({})
+
+
 def test_an_unknown_catalog_is_named(own):
-    with pytest.raises(OnePointError, match="did you mean 'bank'"):
+    with pytest.raises(
+        OnePointError, match=r"name of a folder under configs/catalog.*did you mean 'bank'"
+    ):
         check(own.folder, catalog="bnak")
 
 
@@ -128,6 +140,10 @@ def test_a_missing_work_folder_is_named(tmp_path):
 
 def test_a_decision_is_on_disk_before_it_is_answered(own, serve):
     service = serve(own)
+    line = next(one for one in service.log.read_text().splitlines() if "serving on" in one)
+    assert f"serving on {service.url} " in line
+    assert str(own.folder / "keys.env") in line
+    assert "clock pinned at 2026-07-01" in line
     try:
         with service.client("staff") as client:
             ask = {"customer_id": "C_MATURES", "channel": "teller"}

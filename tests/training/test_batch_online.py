@@ -48,6 +48,13 @@ def test_the_store_is_of_the_releases_feature_set(store, release):
     assert store.feature_names == release.feature_names
 
 
+def test_vectors_online_are_the_rows_of_the_batch(store, batch):
+    ids, x = batch
+    online = np.vstack([store.read(one).vector for one in ids])
+    np.testing.assert_allclose(online, x, rtol=1e-12, atol=1e-9)
+    assert np.isnan(x).any()
+
+
 def test_start_probabilities_online_are_those_of_the_batch(store, release, batch):
     ids, x = batch
     online = np.vstack([release.p_start(store.read(one).vector.reshape(1, -1)) for one in ids])

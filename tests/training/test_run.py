@@ -1,5 +1,6 @@
 """A training run: blind to the test, the same for a seed, all or nothing."""
 
+# ruff: noqa: S608 - the names come from the contract
 from datetime import UTC, datetime
 
 import pytest

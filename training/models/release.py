@@ -272,10 +272,20 @@ def check_catalog(release: Release, catalog: Catalog) -> None:
         ("channels", release.channel_ids, catalog.channel_ids),
     ):
         if tuple(trained) != tuple(given):
+            gone = [one for one in trained if one not in given]
+            new = [one for one in given if one not in trained]
+            moved = [] if gone or new else ["the same ids in another order"]
+            differences = [
+                *(f"only in the release: {one}" for one in gone),
+                *(f"only in the catalog: {one}" for one in new),
+                *moved,
+            ]
             raise ReleaseError(
                 f"{release.folder}: trained with other {what} than catalog '{catalog.name}' has\n"
                 f"  release: {', '.join(trained)}\n  catalog: {', '.join(given)}\n"
-                "train a release with this catalog, or serve the catalog of the release"
+                f"  {'; '.join(differences)}\n"
+                "train a release on a source that names this catalog (ids are append-only: add new "
+                "ones at the end), or serve the catalog of the release"
             )
 
 

@@ -188,6 +188,11 @@ CASES: dict[str, tuple[str, str, dict, dict]] = {
         "tier_benefit", "wecom",
         {"state_reachable": {}}, {"state_reachable": {}, "state_missing": ("reachability",)},
     ),
+    "senior_keeps_person": (
+        "deposit_1y", "mobile_bank",
+        {"channel": "teller", "state_birth_date": date(1961, 7, 1)},
+        {"channel": "teller", "state_birth_date": date(1961, 7, 2)},
+    ),
     "managers_precedence": (
         "fund_r2", "relationship_manager",
         {"state_owner": MANAGER},

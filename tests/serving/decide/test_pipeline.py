@@ -67,10 +67,10 @@ def test_every_term_of_the_score_by_hand(rules, make_inputs, make_scores):
     assert stay.gross_value_cny == pytest.approx(0.1 * 0.5 * 250)
     assert stay.cost_cny == stay.staff_cost_cny == 0.0, "he is here already"
     assert stay.experience == pytest.approx(0.3 * 0.5 - 0.6 * 0.9)
-    assert stay.score == pytest.approx(12.5 + 20 * (0.15 - 0.54))
+    assert stay.score == pytest.approx(12.5 + 60 * (0.15 - 0.54))
     assert teller.value_cny == pytest.approx(0.1 * 0.9 * 250 - 2.5 - 2.0 * 12)
     assert teller.experience == pytest.approx(-0.03), "the best handle, but he changes door"
-    assert teller.score == pytest.approx(22.5 - 2.5 - 24 - 20 * 0.03)
+    assert teller.score == pytest.approx(22.5 - 2.5 - 24 - 60 * 0.03)
 
 
 def test_experience_is_measured_against_vetoed_handles_too(rules, make_inputs, make_scores):

@@ -77,7 +77,13 @@ CASES: dict[str, tuple[str, str, dict, dict]] = {
     ),
     "risk_test_due": (
         "risk_assessment_renewal", "mobile_bank",
-        {"state_risk_assessment": assessed(NOW + 30 * DAY)}, {"state_risk_assessment": None},
+        {"state_risk_assessment": assessed(NOW + timedelta(microseconds=1))},
+        {"state_risk_assessment": assessed(NOW)},
+    ),
+    "risk_test_expired": (
+        "risk_assessment_renewal", "mobile_bank",
+        {"state_risk_assessment": assessed(NOW)},
+        {"state_risk_assessment": assessed(NOW + timedelta(microseconds=1))},
     ),
     "risk_test_missing": (
         "risk_assessment_renewal", "mobile_bank", {"state_risk_assessment": None},
@@ -132,8 +138,8 @@ CASES: dict[str, tuple[str, str, dict, dict]] = {
         "credit_card", "teller", {"channel": "teller"}, {"channel": "mobile_bank"},
     ),
     "channel_fit": (
-        "deposit_1y", "teller", {"completion": {"teller": 0.82, "mobile_bank": 0.79}},
-        {"completion": {"teller": 0.81, "mobile_bank": 0.80}},
+        "deposit_1y", "teller", {"completion": {"teller": 0.85, "mobile_bank": 0.79}},
+        {"completion": {"teller": 0.84, "mobile_bank": 0.80}},
     ),
     "staff_time_saved": (
         "deposit_1y", "mobile_bank", {"channel": "teller"}, {"channel": "wechat_bank"},
@@ -213,10 +219,10 @@ def test_model_reasons_name_the_two_groups_that_speak_for_it(rules, make_inputs)
     assert told.ranked[1] == decision.ranked[1]
 
 
-def test_a_group_that_speaks_against_it_is_no_reason(rules, make_inputs):
+def test_a_group_that_speaks_against_it_or_hardly_for_it_is_no_reason(rules, make_inputs):
     decision = decide(make_inputs(limit=1), rules)
     offer = decision.ranked[0].action.offer
-    groups = {"activity": -0.1, "asset_size": 0.0, "holdings": 0.9}
+    groups = {"activity": -0.1, "asset_size": 0.0, "life_stage": 0.09, "holdings": 0.1}
     found = {offer: Contributions(offer=offer, raw_score=-1.0, bias=-1.8, groups=groups)}
     told = with_contributions(decision, found, make_inputs(limit=1), rules)
     codes = [reason.code for reason in told.ranked[0].reasons]

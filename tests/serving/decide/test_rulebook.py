@@ -79,7 +79,7 @@ def test_versions_follow_the_content_and_not_the_layout(folder, rules):
     change(folder / "policy.yaml", "adult_age: 18\n", "")
     change(folder / "policy.yaml", "timezone: Asia", "adult_age: 18\ntimezone: Asia")
     assert load_rulebook(folder).policy_version == rules.policy_version
-    change(folder / "policy.yaml", "experience_cny: 20", "experience_cny: 21")
+    change(folder / "policy.yaml", "experience_cny: 60", "experience_cny: 21")
     book = load_rulebook(folder)
     assert book.policy_version != rules.policy_version
     assert book.catalog_version == rules.catalog_version
@@ -120,7 +120,7 @@ BAD = {
         r"an allowed rule needs feasibility and necessity",
     ),
     "unknown key": (
-        "policy.yaml", "experience_cny: 20", "experience_cnyy: 20",
+        "policy.yaml", "experience_cny: 60", "experience_cnyy: 20",
         r"policy\.yaml: unknown key 'experience_cnyy'; did you mean 'experience_cny'\?",
     ),
     "key twice": (

@@ -115,4 +115,4 @@ def test_expired_assessment_puts_the_renewal_first_for_who_came_to_invest(rules,
         make_inputs(state_risk_assessment=expired, intent=Intent(offer="fund_r2")), rules
     )
     assert decision.ranked[0].action.offer == "risk_assessment_renewal"
-    assert "risk_test_due" in {reason.code for reason in decision.ranked[0].reasons}
+    assert "risk_test_expired" in {reason.code for reason in decision.ranked[0].reasons}

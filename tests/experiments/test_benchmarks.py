@@ -1,0 +1,58 @@
+"""Each benchmark runs, small, and prints one JSON object; an unknown name lists the known ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks import BENCHMARKS
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLD = {
+    "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
+    "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
+    "features_build": {"rows", "features", "sql_seconds", "feature_to_sql_feature"},
+    "truth": {"seeds", "with_signal", "without_signal"},
+}
+
+
+def bench(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments", "bench", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_prints_one_json_object(name):
+    done = bench("--only", name, "--scale", "0.01")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1
+    found = json.loads(lines[0])
+    assert found["bench"] == name
+    assert set(found) >= TOLD[name] | {"scale", "seconds_in_all"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--only", "merged_boosters"), "did you mean 'merged_booster'? allowed: features_build"),
+        (("--scale", "0"), "give a number above 0"),
+    ],
+)
+def test_errors_are_sentences(words, said):
+    done = bench(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_one_merged_booster_is_faster_than_many():
+    found = BENCHMARKS["merged_booster"](0.3)
+    assert found["single_to_merged"] > 2

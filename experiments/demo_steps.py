@@ -19,6 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.errors import OnePointError
 from serving.config import ROOT
+from training.report import RULES
 
 SAY_EVERY_S = 30.0
 """Without a terminal, a step that runs on says so this often."""
@@ -27,11 +28,7 @@ METRICS = {
     "hit_rate_at_3": "hit rate@3",
     "accuracy": "channel accuracy",
 }
-RULES = (
-    *("popular", "recent_popular", "last_product", "co_holding"),
-    *("majority", "last_channel", "most_used"),
-)
-"""Naive rules of the training report, each a prefix of its metrics."""
+"""What is said of a run, and how."""
 
 
 class DemoError(OnePointError):

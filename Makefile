@@ -12,6 +12,8 @@ export BENTOML_DO_NOT_TRACK := true
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export PYTHONUNBUFFERED := 1
+# threads that wait for each other sleep instead of spinning: cores may be shared
+export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench serve mlflow lock clean

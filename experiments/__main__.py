@@ -17,6 +17,7 @@ from experiments.demo import run_demo
 from experiments.simulated_bank.bank import simulate as simulate_bank
 from experiments.simulated_bank.config import load_simulation
 from features.errors import OnePointError
+from features.terminal import steps
 
 BANK = Path("configs/simulation/bank.yaml")
 SIMULATED_BANK = Path("configs/sources/simulated_bank.yaml")
@@ -86,8 +87,9 @@ def bench(
     scale: Annotated[float, typer.Option(help="Share of the full size, to try out.")] = 1.0,
 ) -> None:
     """Measure truth and speed: one JSON object a line."""
-    for found in run_benchmarks(only, scale):
-        typer.echo(json.dumps(found))
+    with steps("measuring") as progress:
+        for found in run_benchmarks(only, scale, progress):
+            typer.echo(json.dumps(found))
 
 
 def main() -> None:

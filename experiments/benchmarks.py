@@ -26,7 +26,9 @@ from training.models.boosters import merge, raw_scores
 Result = dict[str, Any]
 
 
-def run_benchmarks(only: str | None = None, scale: float = 1.0) -> Iterator[Result]:
+def run_benchmarks(
+    only: str | None = None, scale: float = 1.0, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[Result]:
     """Run all benchmarks, or the one named; each gives a dict that JSON can hold.
 
     ``scale`` in (0, 1] shrinks their sizes: figures of a smaller run are for trying out only.
@@ -36,6 +38,7 @@ def run_benchmarks(only: str | None = None, scale: float = 1.0) -> Iterator[Resu
     if not 0 < scale <= 1:
         raise ConfigError(f"--scale {scale}: give a number above 0, at most 1")
     for name in [only] if only else list(BENCHMARKS):
+        progress(name)
         begun = time.perf_counter()
         found = BENCHMARKS[name](scale)
         seconds = round(time.perf_counter() - begun, 1)

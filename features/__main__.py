@@ -16,7 +16,7 @@ from features.config import load_yaml
 from features.errors import OnePointError
 from features.feature import GROUPS, Feature
 from features.feature_set import FeatureSet
-from features.history import HISTORIES
+from features.histories import HISTORIES
 from features.online import publish as publish_store
 from features.registry import all_features, available_features
 from features.sources import CONFIGS, Source, load_source_config, open_source

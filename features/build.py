@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
 
-import duckdb
 import narwhals.stable.v2 as nw
 import pyarrow as pa
 
 from features.feature import Feature
-from features.history import HISTORIES
+from features.histories import HISTORIES
+from features.history import Frame
 from features.registry import available_features
-from features.sources import lazy
 from features.spine import Spine
 
-Frame = nw.LazyFrame[Any]
 Progress = Callable[[str], None]
 
 
@@ -40,41 +38,47 @@ def build(
         `row_id`, `customer_id`, `as_of` (microseconds) and one column per feature (float64, or
         string for categories), in order of `row_id`.
     """
+    with building(spine, features, progress) as frame:
+        return spine.source.arrow(frame)
+
+
+@contextmanager
+def building(
+    spine: Spine, features: list[Feature] | None = None, progress: Progress = lambda _: None
+) -> Iterator[Frame]:
+    """Give what `build` gives as a lazy frame of the source's engine, good within the block."""
     wanted = available_features(spine.source) if features is None else features
-    con = spine.source.con
+    source = spine.source
     parts = {
         history: f"part_{spine.table}_{history}"
         for history in dict.fromkeys(feature.history for feature in wanted if feature.history)
     }
     try:
+        frames = []
         for history, table in parts.items():
             progress(history)
             # each part is made once, here: left lazy, the joins would hide which one is slow
-            _aggregate(spine, history, wanted).create(table)
-        return _joined(spine, [lazy(con.table(table)) for table in parts.values()], wanted)
+            frames.append(source.store(table, _aggregated(spine, history, wanted)))
+        yield _joined(spine, frames, wanted)
     finally:
         for table in parts.values():
-            con.execute(f'drop table if exists "{table}"')
+            source.drop(table)
 
 
-def _aggregate(spine: Spine, history: str, wanted: list[Feature]) -> duckdb.DuckDBPyRelation:
+def _aggregated(spine: Spine, history: str, wanted: list[Feature]) -> Frame:
     own = [feature for feature in wanted if feature.history == history]
     rows = HISTORIES[history][1](spine).group_by("row_id")
-    native: duckdb.DuckDBPyRelation = rows.agg(
-        *(feature.expr.alias(feature.name) for feature in own)
-    ).to_native()
-    return native
+    return rows.agg(*(feature.expr.alias(feature.name) for feature in own))
 
 
-def _joined(spine: Spine, parts: list[Frame], wanted: list[Feature]) -> pa.Table:
+def _joined(spine: Spine, parts: list[Frame], wanted: list[Feature]) -> Frame:
     frame = spine.frame()
     for part in parts:
         frame = frame.join(part, on="row_id", how="left")
     for layer in _layers(wanted):
         frame = frame.with_columns(*(_typed(feature) for feature in layer))
     names = [feature.name for feature in wanted]
-    native = frame.sort("row_id").select("row_id", "customer_id", "as_of", *names).to_native()
-    return native.to_arrow_table()
+    return frame.sort("row_id").select("row_id", "customer_id", "as_of", *names)
 
 
 def _layers(wanted: list[Feature]) -> Iterator[list[Feature]]:

@@ -31,7 +31,7 @@ GROUPS: dict[Group, tuple[str, str]] = {
 class Feature:
     """One feature.
 
-    ``history`` names the past it aggregates (`features.history.HISTORIES`), empty = row by row
+    ``history`` names the past it aggregates (`features.histories.HISTORIES`), empty = row by row
     over the features in ``inputs``. ``needs`` are optional columns (`table.column`) without which
     the feature is left out. ``low`` and ``high`` are inclusive bounds; ``empty`` is the value
     where there is no past (None = missing). A ``category`` is text, encoded by a vocabulary.
@@ -66,7 +66,7 @@ def is_(column: str, *values: str) -> nw.Expr:
 
 def count(condition: nw.Expr) -> nw.Expr:
     """How many rows meet the condition."""
-    return nw.when(condition).then(1).otherwise(0).sum()
+    return nw.when(condition).then(nw.lit(1)).count()
 
 
 def total(column: str, condition: nw.Expr) -> nw.Expr:
@@ -91,4 +91,6 @@ def days_until(column: str, condition: nw.Expr) -> nw.Expr:
 
 def ratio(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
     """Numerator ÷ denominator; missing where the denominator is not positive."""
-    return nw.when(denominator > 0).then(numerator / denominator)
+    # Spark divides decimals into decimals of few digits
+    value = numerator.cast(nw.Float64) / denominator.cast(nw.Float64)
+    return nw.when(denominator > 0).then(value)

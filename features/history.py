@@ -2,12 +2,12 @@
 
 A row counts when ``event_time < as_of`` and ``available_at <= as_of``; a cell filled in later
 counts from its own time. Each history is a function of spine and source; it returns lazy rows
-with `row_id`, `as_of`, `age_us` (= as_of − event_time, microseconds, > 0) and the table's columns.
+with `row_id`, `as_of`, `as_of_day`, `month_start_day`, `utc_offset_us` (see `features.spine`),
+`age_us` (= as_of − event_time, microseconds, > 0) and the table's columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -20,6 +20,9 @@ Frame = nw.LazyFrame[Any]
 ALWAYS = -(2**62)
 """A time before all others, in microseconds."""
 
+HEAD = ("row_id", "customer_id", "as_of", "as_of_day", "month_start_day", "utc_offset_us")
+"""What a history takes over from the spine."""
+
 YEAR_DAYS = 365
 """Events older than this are not read: windows end there, recencies are missing beyond."""
 
@@ -28,7 +31,7 @@ def past(spine: Spine, table: str, days: int | None = None, lag_days: int = 0) -
     """Rows of `table` known at `as_of` that happened before `as_of − lag_days`."""
     contract = TABLES[table]
     rows = spine.source.frame(table)
-    head = spine.frame().select("row_id", "customer_id", "as_of")
+    head = spine.frame().select(*HEAD)
     joined = head.join(rows, on="customer_id", how="inner")
     lag = lag_days * MICROSECONDS_A_DAY
     known = (nw.col("event_time") < nw.col("as_of") - lag) & (
@@ -59,7 +62,7 @@ def attributes(spine: Spine) -> Frame:
     """Take the attributes valid at `as_of`: the row with the newest `valid_from`, not yet ended."""
     # a row without valid_from always held: it is older than any other
     rows = spine.source.frame("customers").with_columns(nw.col("valid_from").fill_null(ALWAYS))
-    head = spine.frame().select("row_id", "customer_id", "as_of", "as_of_day")
+    head = spine.frame().select(*HEAD)
     known = head.join(rows, on="customer_id", how="inner").filter(
         (nw.col("valid_from") <= nw.col("as_of"))
         & (nw.col("valid_to").is_null() | (nw.col("valid_to") > nw.col("as_of")))
@@ -69,23 +72,9 @@ def attributes(spine: Spine) -> Frame:
     return known.join(newest, on=["row_id", "valid_from"], how="inner")
 
 
-def open_journey(spine: Spine) -> Frame:
-    """Interactions since the customer's last purchase: what is under way."""
-    touched = past(spine, "interactions", YEAR_DAYS)
-    bought = (
-        past(spine, "holdings")
-        .group_by("row_id")
-        .agg(nw.col("event_time").max().alias("bought_at"))
-    )
-    joined = touched.join(bought, on="row_id", how="left")
-    return joined.filter(
-        nw.col("bought_at").is_null() | (nw.col("event_time") > nw.col("bought_at"))
-    )
-
-
 def managed(spine: Spine) -> Frame:
     """Keep the assignments to a manager in force at `as_of`."""
-    head = spine.frame().select("row_id", "customer_id", "as_of")
+    head = spine.frame().select(*HEAD)
     joined = head.join(spine.source.frame("assignments"), on="customer_id", how="inner")
     known = nw.col("available_at").is_null() | (nw.col("available_at") <= nw.col("as_of"))
     since = nw.col("from") <= nw.col("as_of")
@@ -96,29 +85,3 @@ def managed(spine: Spine) -> Frame:
 def made_contacts(spine: Spine) -> Frame:
     """Contacts really made in the last year (the hold-out was left alone)."""
     return past(spine, "contacts", YEAR_DAYS).filter(nw.col("channel") != NO_CONTACT)
-
-
-HISTORIES: dict[str, tuple[str, Callable[[Spine], Frame]]] = {
-    "attributes": ("customers", attributes),
-    "interactions": ("interactions", lambda spine: past(spine, "interactions", YEAR_DAYS)),
-    "open_journey": ("interactions", open_journey),
-    "holdings": ("holdings", lambda spine: past(spine, "holdings")),
-    "balances": ("balances", lambda spine: latest(spine, "balances", ("asset_class",))),
-    "balances_30d_ago": ("balances", lambda spine: latest(spine, "balances", ("asset_class",), 30)),
-    "balances_90d_ago": ("balances", lambda spine: latest(spine, "balances", ("asset_class",), 90)),
-    "balances_180d_ago": (
-        "balances",
-        lambda spine: latest(spine, "balances", ("asset_class",), 180),
-    ),
-    "accounts": ("accounts", lambda spine: latest(spine, "accounts", ("kind",))),
-    "accounts_past": ("accounts", lambda spine: past(spine, "accounts", YEAR_DAYS)),
-    "transactions": ("transactions", lambda spine: past(spine, "transactions", YEAR_DAYS)),
-    "contacts": ("contacts", made_contacts),
-    "ratings": ("ratings", lambda spine: past(spine, "ratings", YEAR_DAYS)),
-    "risk_assessment": ("risk_assessments", lambda spine: latest(spine, "risk_assessments")),
-    "reachability": ("reachability", lambda spine: latest(spine, "reachability", ("channel",))),
-    "credit_offers": ("credit_offers", lambda spine: latest(spine, "credit_offers", ("offer",))),
-    "benefits": ("benefits", lambda spine: past(spine, "benefits", YEAR_DAYS)),
-    "assignments": ("assignments", managed),
-}
-"""Every history by name: the table it needs and how it is made."""

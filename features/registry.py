@@ -12,7 +12,7 @@ from features.customer import (
     life_stage,
 )
 from features.feature import Feature
-from features.history import HISTORIES
+from features.histories import HISTORIES
 from features.sources import Source
 
 _GROUP_MODULES = (asset_size, life_stage, activity, channel_history, holdings, experience)

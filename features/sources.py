@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import duckdb
 import narwhals.stable.v2 as nw
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from features.catalog import Catalog, load_catalog
@@ -99,6 +100,19 @@ class Source:
     def frame(self, table: str) -> nw.LazyFrame[Any]:
         """Give the table as a lazy frame; columns the bank lacks are there, and null."""
         return lazy(self.con.table(table))
+
+    def store(self, name: str, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """Compute a lazy frame once and keep it under a name, until `drop`."""
+        frame.to_native().create(name)
+        return lazy(self.con.table(name))
+
+    def drop(self, name: str) -> None:
+        """Forget what `store` kept; nothing where it kept nothing."""
+        self.con.execute(f'drop table if exists "{name}"')
+
+    def arrow(self, frame: nw.LazyFrame[Any]) -> pa.Table:
+        """Compute a lazy frame as an Arrow table."""
+        return frame.to_native().to_arrow_table()
 
     @property
     def missing_tables(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Spines: tables of `(row_id, customer_id, as_of, context…)` that say whom to describe and when.
 
 ``as_of`` is microseconds since 1970 UTC; ``as_of_day`` is the bank's calendar day (days since
-1970-01-01) and ``as_of_month`` its month (1–12). A context column is something known at `as_of`
+1970-01-01), ``as_of_month`` its month (1–12), ``month_start_day`` the day that month began, and
+``utc_offset_us`` what to add to a UTC time to read the bank's clock. A context column is something known at `as_of`
 that is not about the customer: the product and the stage of a choice, say.
 """
 
@@ -150,7 +151,10 @@ def _create(source: Source, select: str, context: tuple[str, ...] = ()) -> Spine
         f"""create table {table} as
             select row_number() over (order by {order}) as row_id, *,
                    cast({_local("as_of", zone)} as date) - date '1970-01-01' as as_of_day,
-                   month({_local("as_of", zone)}) as as_of_month
+                   month({_local("as_of", zone)}) as as_of_month,
+                   date_trunc('month', {_local("as_of", zone)})::date - date '1970-01-01'
+                       as month_start_day,
+                   epoch_us({_local("as_of", zone)}) - as_of as utc_offset_us
             from ({select}) order by {order}"""  # noqa: S608
     )
     return Spine(source, table, context)

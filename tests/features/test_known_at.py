@@ -8,7 +8,7 @@ import pytest
 
 import features.history
 from features.build import build
-from features.history import HISTORIES
+from features.histories import HISTORIES
 from features.registry import available_features
 from features.sources import Source
 from features.spine import customers_at

@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 
 from features.history import YEAR_DAYS, Frame, attributes, latest, made_contacts, managed, past
 from features.spine import Spine
+from features.tags import histories_channels, histories_events, histories_money
 
 
 def open_journey(spine: Spine) -> Frame:
@@ -46,5 +47,8 @@ HISTORIES: dict[str, tuple[str, Callable[[Spine], Frame]]] = {
     "credit_offers": ("credit_offers", lambda spine: latest(spine, "credit_offers", ("offer",))),
     "benefits": ("benefits", lambda spine: past(spine, "benefits", YEAR_DAYS)),
     "assignments": ("assignments", managed),
+    **histories_money.HISTORIES,
+    **histories_events.HISTORIES,
+    **histories_channels.HISTORIES,
 }
 """Every history by name: the table it needs and how it is made."""

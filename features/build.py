@@ -58,7 +58,7 @@ def building(
         for history, table in parts.items():
             progress(history)
             # each part is made once, here: left lazy, the joins would hide which one is slow
-            frames.append(source.store(table, _aggregated(spine, history, wanted)))
+            frames.append(source.keep(table, _aggregated(spine, history, wanted)))
         yield _joined(spine, frames, wanted)
     finally:
         for table in parts.values():

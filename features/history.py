@@ -8,14 +8,11 @@ with `row_id`, `as_of`, `as_of_day`, `month_start_day`, `utc_offset_us` (see `fe
 
 from __future__ import annotations
 
-from typing import Any
-
 import narwhals.stable.v2 as nw
 
+from features.bank import Frame as Frame
 from features.spine import MICROSECONDS_A_DAY, Spine
 from features.tables import NO_CONTACT, TABLES
-
-Frame = nw.LazyFrame[Any]
 
 ALWAYS = -(2**62)
 """A time before all others, in microseconds."""
@@ -85,3 +82,15 @@ def managed(spine: Spine) -> Frame:
 def made_contacts(spine: Spine) -> Frame:
     """Contacts really made in the last year (the hold-out was left alone)."""
     return past(spine, "contacts", YEAR_DAYS).filter(nw.col("channel") != NO_CONTACT)
+
+
+def on_the_clock(rows: Frame) -> Frame:
+    """Add when an event was by the bank's clock: `day` (since 1970-01-01), `clock_us` (of the day).
+
+    The offset is that of `as_of`: where clocks change, events before the change are an hour off.
+    """
+    local = nw.col("event_time") + nw.col("utc_offset_us")
+    return rows.with_columns(
+        (local // MICROSECONDS_A_DAY).cast(nw.Int64).alias("day"),
+        (local % MICROSECONDS_A_DAY).alias("clock_us"),
+    )

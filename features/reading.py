@@ -1,15 +1,45 @@
-"""From one select of a source to one working table of the contract's types."""
+"""From one select of a source to one working table of the contract's types.
+
+The SQL that types a table is the same on every engine but for the words in `Dialect`.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 import sqlalchemy
 
 from features.errors import ContractError, SourceError, did_you_mean
-from features.tables import DUCKDB_TYPES, TABLES, Column, Table
+from features.tables import Column, Dtype, Table
+
+Row = tuple[object, ...]
+Query = Callable[[str], list[Row]]
+"""Runs SQL and gives its rows."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How an engine spells the contract's types; ``time`` and ``date`` make integers of them."""
+
+    types: dict[Dtype, str]
+    time: str
+    date: str
+    floats: tuple[str, ...]
+
+
+DUCKDB = Dialect(
+    types={
+        "id": "VARCHAR", "text": "VARCHAR", "time": "TIMESTAMP", "date": "DATE",
+        "money": "DECIMAL(18,2)", "number": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN",
+    },
+    time="epoch_us({})",
+    date="cast({} - date '1970-01-01' as bigint)",
+    floats=("DOUBLE", "FLOAT"),
+)  # fmt: skip
 
 
 def read_select(
@@ -50,88 +80,134 @@ def _read_database(select: str, database_env: str, where: str) -> pa.Table:
         raise SourceError(f"{where} cannot be read from {database_env}: {reason}") from None
 
 
-def store_table(
-    con: duckdb.DuckDBPyConnection, table: Table, raw: duckdb.DuckDBPyRelation, where: str
-) -> tuple[str, ...]:
-    """Cast to the contract's types into the working table; return the columns not brought."""
-    given = list(raw.columns)
+def typed_select(
+    table: Table,
+    raw: str,
+    given: Sequence[tuple[str, str]],
+    where: str,
+    query: Query,
+    dialect: Dialect = DUCKDB,
+    identified: bool = False,
+) -> tuple[str, tuple[str, ...]]:
+    """Write the select that gives a table the contract's columns and types.
+
+    Parameters
+    ----------
+    table
+        The contract.
+    raw
+        Name of the table or view that holds what the bank's select gave.
+    given
+        Its columns: name and the engine's type.
+    where
+        Opens each message of an error.
+    query
+        Runs SQL on the engine.
+    dialect
+        The engine's words.
+    identified
+        Whether a table `identities` is there: rows under a phone number, openid or device are then
+        given to the customer they belong to.
+
+    Returns
+    -------
+    tuple
+        The SQL, and the columns of the contract that were not brought.
+
+    Raises
+    ------
+    ContractError
+        A column is unknown, a required one is missing, or a value is not of its type.
+    """
+    names = [name for name, _ in given]
     known = [column.name for column in table.columns]
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise ContractError(
             f"{where}: the contract has no column '{unknown[0]}'; {did_you_mean(unknown[0], known)}"
         )
-    lacking = tuple(name for name in known if name not in given)
+    lacking = tuple(name for name in known if name not in names)
     for name in lacking:
         if table.column(name).required:
             raise ContractError(
                 f"{where}: required column '{name}' is missing; the select gives "
-                f"{', '.join(given)}: add it there"
+                f"{', '.join(names)}: add it there"
             )
-    staged = f"{table.name}__raw"
-    floats = {name for name, kind in zip(given, raw.types, strict=True) if str(kind) in _FLOATS}
     # files written by pandas hold NaN where a float is missing
     cells = ", ".join(
-        f'nullif("{name}", \'nan\') as "{name}"' if name in floats else f'"{name}"'
-        for name in given
+        f'nullif("{name}", \'NaN\') as "{name}"' if kind.upper() in dialect.floats else f'"{name}"'
+        for name, kind in given
     )
-    try:
-        raw.project(cells).create(staged)
-    except duckdb.Error as error:
-        raise SourceError(f"{where} cannot be read: {error}") from None
-    _check_types(con, table, [table.column(name) for name in given], where)
-    cells = ", ".join(_cell(column, column.name in given) for column in table.columns)
-    con.execute(f'create table "{table.name}" as select {cells} from "{staged}"')  # noqa: S608
-    con.execute(f'drop table "{staged}"')
-    return lacking
-
-
-_FLOATS = ("DOUBLE", "FLOAT")
+    rows = f'(select {cells} from "{raw}")'  # noqa: S608
+    _check_types(table, rows, names, where, query, dialect)
+    joined = f"{rows} as raw_"
+    customer = '"customer_id"'
+    if identified and table.name != "identities" and "customer_id" in known:
+        joined += ' left join identities on identities."identity" = raw_."customer_id"'
+        customer = 'coalesce(identities."customer_id", raw_."customer_id")'
+    cells = ", ".join(
+        _cell(column, column.name in names, customer, dialect) for column in table.columns
+    )
+    return f"select {cells} from {joined}", lacking  # noqa: S608
 
 
 def _check_types(
-    con: duckdb.DuckDBPyConnection, table: Table, given: list[Column], where: str
+    table: Table, rows: str, names: list[str], where: str, query: Query, dialect: Dialect
 ) -> None:
-    staged = con.table(f"{table.name}__raw")
-    counts = ", ".join(f"count(*) filter (where {_of_wrong_type(column)})" for column in given)
-    for column, count in zip(given, staged.aggregate(counts).fetchall()[0], strict=True):
+    columns = [table.column(name) for name in names]
+    wrong = [_of_wrong_type(column, dialect) for column in columns]
+    counts = ", ".join(f"count(case when {one} then 1 end)" for one in wrong)
+    found = query(f"select {counts} from {rows} as raw_")[0]  # noqa: S608
+    for column, condition, count in zip(columns, wrong, found, strict=True):
         if count:
-            rows = staged.filter(_of_wrong_type(column)).limit(3)
-            examples = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
+            cells = ", ".join(f'"{name}"' for name in names)
+            examples = query(f"select {cells} from {rows} as raw_ where {condition} limit 3")  # noqa: S608
             raise ContractError(
                 f"{where}, column '{column.name}': {count} values are not of type {column.dtype} "
-                f"({DUCKDB_TYPES[column.dtype]}); for example "
-                + "; ".join(str(example) for example in examples)
+                f"({dialect.types[column.dtype]}); for example "
+                + "; ".join(str(dict(zip(names, row, strict=True))) for row in examples)
             )
 
 
-def _of_wrong_type(column: Column) -> str:
+def _of_wrong_type(column: Column, dialect: Dialect) -> str:
     value = f'"{column.name}"'
-    wrong = f"try_cast({value} as {DUCKDB_TYPES[column.dtype]}) is null"
+    wrong = f"try_cast({value} as {dialect.types[column.dtype]}) is null"
     if column.dtype == "integer":
         # a cast rounds, and 3.7 days overdue are not 4
         wrong += f" or try_cast({value} as double) <> try_cast({value} as bigint)"
     return f"{value} is not null and ({wrong})"
 
 
-def _cell(column: Column, given: bool) -> str:
-    kind = DUCKDB_TYPES[column.dtype]
-    value = f'cast("{column.name}" as {kind})' if given else f"cast(null as {kind})"
+def _cell(column: Column, given: bool, customer: str, dialect: Dialect) -> str:
+    kind = dialect.types[column.dtype]
+    value = customer if column.name == "customer_id" else f'raw_."{column.name}"'
+    value = f"cast({value} as {kind})" if given else f"cast(null as {kind})"
     if not given and column.name == "kind":
         value = "'touch'"  # a set that tells no kinds has touches only
     if column.dtype == "time":
-        value = f"epoch_us({value})"
+        value = dialect.time.format(value)
     if column.dtype == "date":
-        value = f"cast({value} - date '1970-01-01' as bigint)"
+        value = dialect.date.format(value)
     return f'{value} as "{column.name}"'
 
 
-def apply_identities(con: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
-    """Rewrite phone numbers, openids and devices to the customer they belong to."""
-    for name in tables:
-        if name == "identities" or "customer_id" not in [c.name for c in TABLES[name].columns]:
-            continue
-        con.execute(
-            f'update "{name}" set customer_id = identities.customer_id from identities '  # noqa: S608
-            f'where "{name}".customer_id = identities.identity'
-        )
+def store_table(
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    raw: duckdb.DuckDBPyRelation,
+    where: str,
+    identified: bool,
+) -> tuple[str, ...]:
+    """Cast to the contract's types into the working table; return the columns not brought."""
+    staged = f"{table.name}__raw"
+    try:
+        raw.create(staged)
+    except duckdb.Error as error:
+        raise SourceError(f"{where} cannot be read: {error}") from None
+    given = [(name, str(kind)) for name, kind in zip(raw.columns, raw.types, strict=True)]
+    sql, lacking = typed_select(
+        table, staged, given, where, lambda sql: con.sql(sql).fetchall(), identified=identified
+    )
+    con.execute(f'create table "{table.name}" as {sql}')
+    con.execute(f'drop table "{staged}"')
+    return lacking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from features.bank import Bank
 from features.catalog import Catalog
 from features.customer import (
     activity,
@@ -13,7 +14,6 @@ from features.customer import (
 )
 from features.feature import Feature
 from features.histories import HISTORIES
-from features.sources import Source
 
 _GROUP_MODULES = (asset_size, life_stage, activity, channel_history, holdings, experience)
 
@@ -28,7 +28,7 @@ def all_features(catalog: Catalog) -> list[Feature]:
     return declared
 
 
-def available_features(source: Source) -> list[Feature]:
+def available_features(source: Bank) -> list[Feature]:
     """Keep the features whose tables and columns the bank brings."""
     kept: list[Feature] = []
     names: set[str] = set()

@@ -2,8 +2,8 @@
 
 ``as_of`` is microseconds since 1970 UTC; ``as_of_day`` is the bank's calendar day (days since
 1970-01-01), ``as_of_month`` its month (1–12), ``month_start_day`` the day that month began, and
-``utc_offset_us`` what to add to a UTC time to read the bank's clock. A context column is something known at `as_of`
-that is not about the customer: the product and the stage of a choice, say.
+``utc_offset_us`` what to add to a UTC time to read the bank's clock. A context column is something
+known at `as_of` that is not about the customer: the product and the stage of a choice, say.
 """
 
 from __future__ import annotations
@@ -14,35 +14,42 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
 import narwhals.stable.v2 as nw
 import pyarrow as pa
 
+from features.bank import Bank, Frame
 from features.errors import SourceError
-from features.sources import Source, lazy
+from features.sources import Source, lazy, local_time
 
 MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
 class Spine:
-    """A spine table in a source's working DuckDB, rows numbered in a fixed order."""
+    """A spine kept by a bank's engine, rows numbered in a fixed order."""
 
-    source: Source
+    source: Bank
     table: str
     context: tuple[str, ...] = ()
 
-    def frame(self) -> nw.LazyFrame[duckdb.DuckDBPyRelation]:
+    @property
+    def on_duckdb(self) -> Source:
+        """The bank, for what runs on one machine only (targets, choices); else `TypeError`."""
+        if not isinstance(self.source, Source):
+            raise TypeError("training runs on DuckDB; open the source with open_source")
+        return self.source
+
+    def frame(self) -> Frame:
         """Give the spine as a lazy frame."""
-        return lazy(self.source.con.table(self.table))
+        return self.source.frame(self.table)
 
     def arrow(self) -> pa.Table:
         """Give the spine in order of `row_id`."""
-        return self.source.con.sql(f'select * from "{self.table}" order by row_id').to_arrow_table()  # noqa: S608
+        return self.source.arrow(self.frame().sort("row_id"))
 
     def __len__(self) -> int:
         """Rows of the spine."""
-        return int(self.source.con.table(self.table).aggregate("count(*)").fetchall()[0][0])
+        return int(self.source.arrow(self.frame().select(nw.len().alias("n")))["n"][0].as_py())
 
 
 def microseconds(moment: datetime) -> int:
@@ -78,41 +85,51 @@ def month_starts(first: datetime, last: datetime, time_zone: str) -> list[dateti
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
 
 
-def event_range(source: Source) -> tuple[int, int]:
+def event_range(source: Bank) -> tuple[int, int]:
     """First and last `event_time` of interactions and holdings, in microseconds."""
+    first, last = (
+        nw.col("event_time").min().alias("first"),
+        nw.col("event_time").max().alias("last"),
+    )
     spans = [
-        source.con.table(name).aggregate("min(event_time), max(event_time)").fetchall()[0]
+        source.arrow(source.frame(name).select(first, last)).to_pylist()[0]
         for name in ("interactions", "holdings")
         if source.rows.get(name)
     ]
     if not spans:
         raise SourceError("the source has no interactions and no holdings: nothing to learn from")
-    return min(span[0] for span in spans), max(span[1] for span in spans)
+    return min(span["first"] for span in spans), max(span["last"] for span in spans)
 
 
-def data_end(source: Source) -> datetime:
+def data_end(source: Bank) -> datetime:
     """Tell the moment after the last interaction or purchase: all of them are the past then."""
     return moment(event_range(source)[1] + 1)
 
 
-def customers_at(source: Source, as_of: Sequence[datetime], customers: Sequence[str] = ()) -> Spine:
+def customers_at(source: Bank, as_of: Sequence[datetime], customers: Sequence[str] = ()) -> Spine:
     """Every customer known at each moment (or just those named)."""
-    con = source.con
-    con.register("moments_", pa.table({"as_of": [microseconds(one) for one in as_of]}))
-    con.register("wanted_", pa.table({"customer_id": pa.array(list(customers), pa.string())}))
-    only = "and customer_id in (select customer_id from wanted_)" if customers else ""
-    return _create(
-        source,
-        f"""select distinct customer_id, as_of from customers, moments_
-            where coalesce(joined_at <= as_of, true) and coalesce(valid_from <= as_of, true)
-              and coalesce(valid_to > as_of, true) and coalesce(available_at <= as_of, true)
-              {only}""",  # noqa: S608
+    moments = source.bring(
+        pa.table({"as_of": pa.array([microseconds(one) for one in as_of], pa.int64())})
     )
+    rows = source.frame("customers")
+    if customers:
+        named = source.bring(pa.table({"customer_id": pa.array(set(customers), pa.string())}))
+        rows = rows.join(named, on="customer_id", how="inner")
+    as_of_us = nw.col("as_of")
+    known = rows.join(moments, how="cross").filter(
+        *(
+            nw.col(since).is_null() | (nw.col(since) <= as_of_us)
+            for since in ("joined_at", "valid_from", "available_at")
+        ),
+        nw.col("valid_to").is_null() | (nw.col("valid_to") > as_of_us),
+    )
+    return _kept(source, known.select("customer_id", "as_of").unique(), ())
 
 
 def purchase_events(source: Source) -> Spine:
     """One row per customer and moment of purchase, just before it."""
-    return _create(source, "select distinct customer_id, event_time as as_of from holdings")
+    rows = source.frame("holdings").select("customer_id", nw.col("event_time").alias("as_of"))
+    return _kept(source, rows.unique(), ())
 
 
 def choices(source: Source, since: int = 0) -> Spine:
@@ -131,42 +148,29 @@ def choices(source: Source, since: int = 0) -> Spine:
                  from interactions where event_time >= {int(since)}
                  {f"and {kinds}" if staged else ""}"""  # noqa: S608
     if source.config.every == "month":
-        zone = source.config.time_zone.replace("'", "")
+        local = local_time("as_of", source.config.time_zone)
         select = f"""select * from ({select}) qualify row_number() over (
-            partition by customer_id, date_trunc('month', {_local("as_of", zone)})
+            partition by customer_id, date_trunc('month', {local})
             order by md5(concat_ws('|', customer_id, as_of, channel, product, stage)),
                      intent_amount_cny) = 1"""  # noqa: S608
-    return _create(source, select, ("channel", "product", "stage", "intent_amount_cny"))
+    context = ("channel", "product", "stage", "intent_amount_cny")
+    return _kept(source, lazy(source.con.sql(select)), context)
 
 
-def _local(column: str, zone: str) -> str:
-    return f"((make_timestamp({column}) at time zone 'UTC') at time zone '{zone}')"
-
-
-def _create(source: Source, select: str, context: tuple[str, ...] = ()) -> Spine:
-    zone = source.config.time_zone.replace("'", "")
+def _kept(source: Bank, rows: Frame, context: tuple[str, ...]) -> Spine:
     table = f"spine_{next(source.spine_numbers)}"
-    order = ", ".join(("as_of", "customer_id", *context))
-    source.con.execute(
-        f"""create table {table} as
-            select row_number() over (order by {order}) as row_id, *,
-                   cast({_local("as_of", zone)} as date) - date '1970-01-01' as as_of_day,
-                   month({_local("as_of", zone)}) as as_of_month,
-                   date_trunc('month', {_local("as_of", zone)})::date - date '1970-01-01'
-                       as month_start_day,
-                   epoch_us({_local("as_of", zone)}) - as_of as utc_offset_us
-            from ({select}) order by {order}"""  # noqa: S608
-    )
+    source.keep_spine(table, rows, ("as_of", "customer_id", *context))
     return Spine(source, table, context)
 
 
 def subset(spine: Spine, row_ids: Any) -> Spine:
     """Keep the rows of a spine with these ids (an integer array), under their old ids."""
-    con = spine.source.con
+    source = spine.on_duckdb
+    con = source.con
     con.register("keep_", pa.table({"row_id": pa.array(row_ids, pa.int64())}))
-    table = f"spine_{next(spine.source.spine_numbers)}"
+    table = f"spine_{next(source.spine_numbers)}"
     con.execute(
         f'create table {table} as select * from "{spine.table}" '  # noqa: S608
         "where row_id in (select row_id from keep_) order by row_id"
     )
-    return Spine(spine.source, table, spine.context)
+    return Spine(source, table, spine.context)

@@ -13,11 +13,6 @@ from typing import Literal
 
 Dtype = Literal["id", "text", "time", "date", "money", "number", "integer", "flag"]
 
-DUCKDB_TYPES: dict[Dtype, str] = {
-    "id": "VARCHAR", "text": "VARCHAR", "time": "TIMESTAMP", "date": "DATE",
-    "money": "DECIMAL(18,2)", "number": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN",
-}  # fmt: skip
-
 INTERACTION_KINDS = (
     "login", "browse", "inquiry", "apply", "step", "complete", "abandon", "visit", "call",
     "service", "error", "touch",

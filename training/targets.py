@@ -25,7 +25,7 @@ def horizon_us(source: Source) -> int:
 
 def starts(spine: Spine, products: tuple[str, ...]) -> Mask:
     """Which products each row's customer starts within the horizon, shape (n, K)."""
-    source = spine.source
+    source = spine.on_duckdb
     ahead = horizon_us(source)
     begun = _begun(source)
     until = f"and begun.event_time < spine.as_of + {ahead}" if ahead else ""
@@ -61,7 +61,7 @@ def _begun(source: Source) -> str:
 
 def eligible(spine: Spine, products: tuple[str, ...]) -> Mask:
     """Which products each row's customer may start: not those held that cannot be repeated."""
-    source = spine.source
+    source = spine.on_duckdb
     once = [product for product in products if not source.catalog.offer_by_id[product].repeatable]
     if not source.has("holdings") or not once:
         return np.ones((len(spine), len(products)), dtype=bool)
@@ -134,7 +134,7 @@ def past_choices(
     spine: Spine, channels: tuple[str, ...]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """What each row's customer chose before: last channel (n,), −1 = none, and counts (n, C)."""
-    source = spine.source
+    source = spine.on_duckdb
     staged = source.has("interactions.stage")
     where = "where stage is not null and kind in ('apply', 'step', 'service', 'inquiry')"
     found = source.con.sql(

@@ -6,12 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from features.bank import Bank
 from features.catalog import Catalog
 from features.errors import ConfigError
 from features.feature import Feature
 from features.histories import HISTORIES
 from features.registry import all_features
-from features.sources import CONFIGS, Source
+from features.source_config import CONFIGS
 from features.tags import (
     activity,
     benefit,
@@ -80,7 +81,7 @@ def all_tags(catalog: Catalog, groups: Collection[TagGroup] = ALL_GROUPS) -> Tag
     return Tags(book, ordered, _closure(ordered, readable))
 
 
-def available_tags(source: Source, groups: Collection[TagGroup] = ALL_GROUPS) -> Tags:
+def available_tags(source: Bank, groups: Collection[TagGroup] = ALL_GROUPS) -> Tags:
     """Keep the tags a bank can have, and what they read."""
     declared = all_tags(source.catalog, groups)
     known = _buildable(source, declared.reads)
@@ -89,7 +90,7 @@ def available_tags(source: Source, groups: Collection[TagGroup] = ALL_GROUPS) ->
     return Tags(declared.book, kept, _closure(kept, declared.reads), lost)
 
 
-def _buildable(source: Source, features: Sequence[Feature]) -> set[str]:
+def _buildable(source: Bank, features: Sequence[Feature]) -> set[str]:
     """Names of the features whose tables, columns and inputs are all there."""
     waiting = [
         feature

@@ -1,0 +1,89 @@
+"""A bank's tables as features see them, whatever engine holds them."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import pyarrow as pa
+
+from features.catalog import Catalog
+from features.source_config import SourceConfig
+from features.tables import TABLES
+
+Frame = nw.LazyFrame[Any]
+
+
+@dataclass
+class Bank(ABC):
+    """Checked tables of the contract, and what the bank does not bring.
+
+    An engine says how a table is read, how a frame is computed once and kept, and how the rows of
+    a spine are numbered; all else about customers is narwhals, the same on every engine.
+    """
+
+    config: SourceConfig
+    catalog: Catalog
+    rows: dict[str, int] = field(default_factory=dict)
+    missing_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spine_numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def has(self, name: str) -> bool:
+        """Whether the bank brings `table` or `table.column`."""
+        table, _, column = name.partition(".")
+        present = table in self.rows
+        return present and (not column or column not in self.missing_columns[table])
+
+    @abstractmethod
+    def frame(self, table: str) -> Frame:
+        """Give a table, or what is kept under its name, as a lazy frame.
+
+        Columns of the contract that the bank lacks are there, and null.
+        """
+
+    @abstractmethod
+    def keep(self, name: str, frame: Frame) -> Frame:
+        """Compute a lazy frame once and keep it under a name, until `drop`."""
+
+    @abstractmethod
+    def keep_spine(self, name: str, rows: Frame, order: tuple[str, ...]) -> None:
+        """Keep rows `(customer_id, as_of, context…)` as a spine.
+
+        Adds `row_id`, ascending in `order`, and the bank's calendar (see `features.spine`).
+        """
+
+    @abstractmethod
+    def drop(self, name: str) -> None:
+        """Forget what is kept under a name; nothing where nothing is."""
+
+    @abstractmethod
+    def bring(self, table: pa.Table) -> Frame:
+        """See a small Arrow table as a lazy frame of this engine."""
+
+    @abstractmethod
+    def arrow(self, frame: Frame) -> pa.Table:
+        """Compute a lazy frame as an Arrow table."""
+
+    @property
+    def missing_tables(self) -> tuple[str, ...]:
+        """Tables of the contract that the bank does not bring, in contract order."""
+        return tuple(name for name in TABLES if name not in self.rows)
+
+    @property
+    def gaps(self) -> tuple[int, int]:
+        """How many tables, and columns of the tables there are, the bank does not bring."""
+        return len(self.missing_tables), sum(map(len, self.missing_columns.values()))
+
+    def losses(self) -> list[tuple[str, str]]:
+        """Name what is missing (`table` or `table.column`) and what is lost with it."""
+        tables = [(name, TABLES[name].lost) for name in self.missing_tables]
+        columns = [
+            (f"{name}.{column}", TABLES[name].column(column).lost)
+            for name, lacking in self.missing_columns.items()
+            for column in lacking
+        ]
+        return [*tables, *columns]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
-import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,15 +15,31 @@ from features.catalog import load_catalog
 from features.config import load_yaml
 from features.errors import OnePointError
 from features.feature import GROUPS, Feature
+from features.feature_files import (
+    FeatureFiles,
+    build_on_spark,
+    folder_name,
+    write_features,
+)
 from features.feature_set import FeatureSet
 from features.histories import HISTORIES
 from features.online import publish as publish_store
 from features.registry import all_features, available_features
 from features.sources import CONFIGS, Source, load_source_config, open_source
-from features.spine import customers_at, data_end, moment
+from features.spark import open_spark_source, spark_session
+from features.spine import customers_at, data_end, moment, month_starts
+from features.staging import newest_event
 from features.states import customer_states
 from features.tables import TABLES
 from features.terminal import parse_clock, print_gaps, print_json, run, steps
+
+
+class Engine(StrEnum):
+    """Where features are computed."""
+
+    duckdb = "duckdb"
+    spark = "spark"
+
 
 app = typer.Typer(no_args_is_help=True, help="The customer at a moment: tables → features.")
 
@@ -88,30 +104,61 @@ def check(
 @app.command()
 def build(
     source: SourceOption,
-    out: Annotated[Path, typer.Option("--out", help="Parquet file to write")],
+    out: Annotated[Path, typer.Option("--out", help="a .parquet file, or a folder of moments")],
     data: DataOption = None,
     as_of: AsOfOption = "end",
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--since", help="every start of a month from then on that is not in --out"),
+    ] = None,
+    buckets: Annotated[
+        int,
+        typer.Option("--buckets", min=1, help="split customers by hash: less memory, resumable"),
+    ] = 1,
+    memory_gb: Annotated[
+        float, typer.Option("--memory-gb", min=0.5, help="what DuckDB may use; more goes to disk")
+    ] = 3.0,
+    engine: Annotated[Engine, typer.Option("--engine", help="where it runs")] = Engine.duckdb,
     clock: ClockOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build the features of every customer at one moment."""
-    opened = _open(source, data, clock)
-    at = data_end(opened) if as_of == "end" else parse_clock(as_of)
-    with steps("building features", total=len(HISTORIES)) as progress:
-        table = build_features(customers_at(opened, [at]), progress=progress)
-    temporary = out.with_name(out.name + ".writing")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        pq.write_table(table, temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)  # still there only where something failed
-    summary = {"rows": table.num_rows, "features": table.num_columns - 3, "as_of": at.isoformat()}
-    Console().print(
-        f"{out}: {summary['rows']:,} customers × {summary['features']} features at {at}"
-    )
+    """Build the features of every customer at one moment, or at each month's start."""
+    now = parse_clock(clock)
+    whole_file = out.suffix == ".parquet"
+    if whole_file and (since or buckets > 1 or engine is Engine.spark):
+        raise OnePointError(
+            f"{out}: --since, --buckets and --engine spark write a folder; give --out a folder"
+        )
+    if engine is Engine.spark and buckets > 1:
+        raise OnePointError("--buckets is for the engine duckdb; Spark splits customers by itself")
+    if whole_file:
+        opened = _open(source, data, clock)
+        at = data_end(opened) if as_of == "end" else parse_clock(as_of)
+        with steps("building features", total=len(HISTORIES)) as progress:
+            rows = {folder_name(at): write_features(opened, at, out, progress)}
+    else:
+        end = newest_event(source, data)
+        zone = load_source_config(source).time_zone
+        if since is not None:
+            moments = month_starts(parse_clock(since), min(now, end), zone)
+        else:
+            moments = [end if as_of == "end" else parse_clock(as_of)]
+        with steps("building features") as progress:
+            if engine is Engine.spark:
+                with (
+                    spark_session() as session,
+                    open_spark_source(source, data, now, session) as on_spark,
+                ):
+                    rows = build_on_spark(on_spark, out, moments, progress)
+            else:
+                files = FeatureFiles(source, data, now, out, buckets, memory_gb, progress)
+                rows = files.add(moments)
+    for name, count in rows.items():
+        Console().print(f"{out}: {count:,} customers at {name.removeprefix('as_of=')}")
+    if not rows:
+        Console().print(f"{out}: every moment asked for is there; nothing to add")
     if as_json:
-        print_json({"out": str(out), **summary})
+        print_json({"out": str(out), "engine": engine.value, "rows": rows})
 
 
 @app.command()

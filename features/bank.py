@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,15 @@ from features.source_config import SourceConfig
 from features.tables import TABLES
 
 Frame = nw.LazyFrame[Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A column kept under the name of a table; ``empty`` is its value for rows not in there."""
+
+    name: str
+    table: str
+    empty: float | None = None
 
 
 @dataclass
@@ -57,6 +66,14 @@ class Bank(ABC):
         """
 
     @abstractmethod
+    def gather(self, spine: str, cells: Sequence[Cell]) -> Frame:
+        """Put beside the rows of a spine what is kept about them, by `row_id`.
+
+        Gives all columns of the spine, then one per cell, in one join: a chain of joins in narwhals
+        names all columns again for each, which costs more than the join.
+        """
+
+    @abstractmethod
     def drop(self, name: str) -> None:
         """Forget what is kept under a name; nothing where nothing is."""
 
@@ -87,3 +104,20 @@ class Bank(ABC):
             for column in lacking
         ]
         return [*tables, *columns]
+
+
+def gathering(spine: str, cells: Sequence[Cell]) -> str:
+    """Write `Bank.gather` in SQL, as any engine reads it."""
+    tables = list(dict.fromkeys(cell.table for cell in cells))
+    alias = {table: f"p{number}" for number, table in enumerate(tables)}
+    told = ["s.*"]
+    for cell in cells:
+        value = f'{alias[cell.table]}."{cell.name}"'
+        if cell.empty is not None:
+            value = f"coalesce({value}, cast({cell.empty!r} as double))"
+        told.append(f'{value} as "{cell.name}"')
+    joins = " ".join(
+        f'left join "{table}" as {alias[table]} on s.row_id = {alias[table]}.row_id'
+        for table in tables
+    )
+    return f'select {", ".join(told)} from "{spine}" as s {joins}'  # noqa: S608

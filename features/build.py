@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import narwhals.stable.v2 as nw
 import pyarrow as pa
 
+from features.bank import Cell, Frame
 from features.feature import Feature
 from features.histories import HISTORIES
-from features.history import Frame
 from features.registry import available_features
 from features.spine import Spine
 
@@ -48,45 +48,37 @@ def building(
 ) -> Iterator[Frame]:
     """Give what `build` gives as a lazy frame of the source's engine, good within the block."""
     wanted = available_features(spine.source) if features is None else features
-    source = spine.source
-    parts = {
-        history: f"part_{spine.table}_{history}"
-        for history in dict.fromkeys(feature.history for feature in wanted if feature.history)
-    }
+    source, kept = spine.source, []
+    cells: dict[str, Cell] = {}
+
+    def keep(part: str, frame: Frame, own: list[Feature]) -> None:
+        table = f"part_{spine.table}_{part}"
+        kept.append(table)
+        # each part is made once, here: left lazy, the joins would hide which one is slow
+        source.keep(table, frame)
+        cells.update({one.name: Cell(one.name, table, one.empty) for one in own})
+
     try:
-        frames = []
-        for history, table in parts.items():
+        for history in dict.fromkeys(one.history for one in wanted if one.history):
             progress(history)
-            # each part is made once, here: left lazy, the joins would hide which one is slow
-            frames.append(source.keep(table, _aggregated(spine, history, wanted)))
-        yield _joined(spine, frames, wanted)
+            own = [one for one in wanted if one.history == history]
+            past = HISTORIES[history][1](spine)
+            keep(history, past.group_by("row_id").agg(*map(_typed, own)), own)
+        for number, own in enumerate(_layers(wanted)):
+            inputs = dict.fromkeys(name for one in own for name in one.inputs)
+            rows = source.gather(spine.table, [cells[name] for name in inputs])
+            keep(f"layer_{number}", rows.select("row_id", *map(_typed, own)), own)
+        named = [cells[one.name] for one in wanted]
+        columns = ["row_id", "customer_id", "as_of", *(one.name for one in wanted)]
+        yield source.gather(spine.table, named).select(*columns).sort("row_id")
     finally:
-        for table in parts.values():
+        for table in kept:
             source.drop(table)
 
 
-def _aggregated(spine: Spine, history: str, wanted: list[Feature]) -> Frame:
-    own = [feature for feature in wanted if feature.history == history]
-    rows = HISTORIES[history][1](spine).group_by("row_id")
-    return rows.agg(*(feature.expr.alias(feature.name) for feature in own))
-
-
-def _joined(spine: Spine, parts: list[Frame], wanted: list[Feature]) -> Frame:
-    frame = spine.frame()
-    for part in parts:
-        frame = frame.join(part, on="row_id", how="left")
-    for layer in _layers(wanted):
-        frame = frame.with_columns(*(_typed(feature) for feature in layer))
-    names = [feature.name for feature in wanted]
-    return frame.sort("row_id").select("row_id", "customer_id", "as_of", *names)
-
-
 def _layers(wanted: list[Feature]) -> Iterator[list[Feature]]:
-    """Give aggregates, then features made row by row, in as few passes as their inputs allow."""
-    aggregates = [feature for feature in wanted if feature.history]
-    if aggregates:
-        yield aggregates
-    known = {feature.name for feature in aggregates}
+    """Give the features made row by row, in as few passes as their inputs allow."""
+    known = {feature.name for feature in wanted if feature.history}
     waiting = [feature for feature in wanted if not feature.history]
     while waiting:
         ready = [feature for feature in waiting if known.issuperset(feature.inputs)]
@@ -99,10 +91,4 @@ def _layers(wanted: list[Feature]) -> Iterator[list[Feature]]:
 
 
 def _typed(feature: Feature) -> nw.Expr:
-    value = nw.col(feature.name) if feature.history else feature.expr
-    if feature.category:
-        return value.cast(nw.String).alias(feature.name)
-    value = value.cast(nw.Float64)
-    if feature.empty is not None:
-        value = value.fill_null(feature.empty)
-    return value.alias(feature.name)
+    return feature.expr.cast(nw.String if feature.category else nw.Float64).alias(feature.name)

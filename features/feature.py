@@ -79,6 +79,38 @@ def largest(column: str, condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(nw.col(column)).max()
 
 
+def happened(condition: nw.Expr) -> nw.Expr:
+    """1 where any row meets the condition, else 0."""
+    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0)).max()
+
+
+def distinct(value: nw.Expr) -> nw.Expr:
+    """How many different values there are; a null is none."""
+    nulls = nw.when(value.is_null()).then(nw.lit(1)).otherwise(nw.lit(0)).max()
+    return value.n_unique() - nulls  # narwhals counts null as a value
+
+
+def whole(column: str) -> nw.Expr:
+    """A column of decimals to the nearest integer, halves up: sums of integers have no order."""
+    return (nw.col(column) + 0.5).floor().cast(nw.Int64)
+
+
+def mean(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
+    """Mean of money or integers over the rows that meet the condition, from an exact sum."""
+    taken = nw.when(condition).then(value)
+    return ratio(taken.sum(), taken.count())
+
+
+def deviation(column: str, condition: nw.Expr) -> nw.Expr:
+    """Standard deviation of money (of the population), from exact sums of x and x².
+
+    √(n·Σx² − (Σx)²) ÷ n: equal amounts give 0, not what rounding leaves.
+    """
+    taken = nw.when(condition).then(nw.col(column))
+    n, x, xx = taken.count(), taken.sum(), (taken * taken).sum()
+    return ratio(((n * xx - x * x).cast(nw.Float64)).sqrt(), n)
+
+
 def newest_days(condition: nw.Expr) -> nw.Expr:
     """Days since the newest row that meets the condition; missing where none does."""
     return nw.when(condition).then(nw.col("age_us")).min() / MICROSECONDS_A_DAY

@@ -199,6 +199,12 @@ def build_on_spark(
     return added
 
 
+def features_in(out: Path) -> int:
+    """How many features are in a file, or in every file of a folder of moments."""
+    files = [out] if out.is_file() else sorted(out.glob("as_of=*/*.parquet"))
+    return len(pq.read_schema(files[0])) - 2 if files else 0
+
+
 def digest(folder: Path) -> str:
     """Hash of all Parquet files of a folder: equal builds have equal digests."""
     found = hashlib.sha256()

@@ -7,6 +7,7 @@ engine, so a window is a subtraction and no session time zone can shift it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import duckdb
 import narwhals.stable.v2 as nw
 import pyarrow as pa
 
-from features.bank import Bank, Frame
+from features.bank import Bank, Cell, Frame, gathering
 from features.checks import check_table
 from features.reading import read_select, store_table
 from features.source_config import (
@@ -85,6 +86,10 @@ class Source(Bank):
                 from spine_rows_ order by {ordered}"""  # noqa: S608
         )
         self.con.execute("drop view spine_rows_")
+
+    def gather(self, spine: str, cells: Sequence[Cell]) -> Frame:
+        """Put beside the rows of a spine what is kept about them, by `row_id`."""
+        return lazy(self.con.sql(gathering(spine, cells)))
 
     def drop(self, name: str) -> None:
         """Forget what is kept under a name; nothing where nothing is."""

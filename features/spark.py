@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import narwhals.stable.v2 as nw
 import pyarrow as pa
 
-from features.bank import Bank, Frame
+from features.bank import Bank, Cell, Frame, gathering
 from features.checks import check_table
 from features.errors import OnePointError, SourceError
 from features.reading import Dialect, typed_select
@@ -53,7 +53,9 @@ SETTINGS = {
 
 
 @contextmanager
-def spark_session(threads: int = 2, memory_gb: int = 2) -> Iterator[SparkSession]:
+def spark_session(
+    threads: int = 2, memory_gb: int = 2, settings: Mapping[str, str] = SETTINGS
+) -> Iterator[SparkSession]:
     """Start a session on this machine, or take the one `spark-submit` started; stop what it began.
 
     Raises
@@ -80,7 +82,7 @@ def spark_session(threads: int = 2, memory_gb: int = 2) -> Iterator[SparkSession
         "spark.driver.memory", f"{memory_gb}g"
     )
     builder = builder.master(f"local[{threads}]").config("spark.sql.shuffle.partitions", threads)
-    for name, value in SETTINGS.items():
+    for name, value in settings.items():
         builder = builder.config(name, value)
     try:
         session = builder.getOrCreate()
@@ -127,6 +129,10 @@ class SparkSource(Bank):
             f"unix_micros({local}) - as_of as utc_offset_us",
         )
         self.keep(name, _lazy(numbered))
+
+    def gather(self, spine: str, cells: Sequence[Cell]) -> Frame:
+        """Put beside the rows of a spine what is kept about them, by `row_id`."""
+        return _lazy(self.session.sql(gathering(spine, cells)))
 
     def drop(self, name: str) -> None:
         """Forget what is kept under a name; nothing where nothing is."""

@@ -1,33 +1,41 @@
-"""Customer states from the tables: the same as-known-at rule as features, for the rules' facts."""
+"""Customer states from the tables: the same as-known-at rule as features, for the rules' facts.
+
+A state is published as JSON, so JSON is what is made here: DuckDB writes each row of a fact as
+text, Arrow joins the texts of a customer, and `CustomerState` reads them. Python objects are made
+only of the customers that somebody asks for.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from features.history import YEAR_DAYS, Frame, attributes, latest, made_contacts, managed, past
-from features.spine import MICROSECONDS_A_DAY, Spine, moment
-from features.state import (
-    BrokenApplication,
-    CreditOffer,
-    CustomerState,
-    Holding,
-    Outlet,
-    Owner,
-    PastContact,
-    Refusal,
-    Restriction,
-    RiskAssessment,
+from features.history import (
+    ALWAYS,
+    YEAR_DAYS,
+    Frame,
+    attributes,
+    latest,
+    made_contacts,
+    managed,
+    past,
 )
+from features.spine import MICROSECONDS_A_DAY, Spine, moment
+from features.state import CustomerState
+from features.tables import PERSONALISATION
 
 BREAK_DAYS = 3
 """An application not completed is broken off for 72 hours; then it is history."""
 
-Rows = dict[str, list[dict[str, Any]]]
+CONTACT_DAYS = 30
+"""Contacts older than this are history."""
 
 
 def customer_states(spine: Spine) -> Iterator[CustomerState]:
@@ -35,257 +43,328 @@ def customer_states(spine: Spine) -> Iterator[CustomerState]:
 
     Raises `ValueError` where the spine has several moments: facts are kept by customer.
     """
-    source = spine.source
-    rows = spine.arrow().to_pylist()
-    if len({row["as_of"] for row in rows}) > 1:
+    for text in state_texts(spine):
+        yield CustomerState.model_validate_json(text.as_py())
+
+
+def state_texts(spine: Spine) -> pa.LargeStringArray:
+    """Write the states that `customer_states` reads, as JSON; a field left out has its default.
+
+    The texts of all customers are in memory together, one or two kilobytes each.
+    """
+    as_of = _as_of(spine)
+    same = {"as_of": moment(as_of).isoformat(), "missing": spine.source.missing_tables}
+    customers = _texts(
+        spine, spine.frame(), "select row_id, to_json(customer_id) as text from rows"
+    )
+    row_ids = customers["row_id"].to_numpy()
+    parts = [_large(json.dumps(same)[:-1] + ', "customer_id": '), _one_chunk(customers["text"])]
+    for fact in _FACTS:
+        if all(spine.source.has(need) for need in fact.needs):
+            parts.append(_by_customer(fact, fact.rows(spine), row_ids))
+    return pc.binary_join_element_wise(*parts, _large("}"), EMPTY)
+
+
+def _as_of(spine: Spine) -> int:
+    """Tell the one moment of a spine, in microseconds; 0 where the spine is empty."""
+    as_of = nw.col("as_of")
+    ends = spine.frame().select(as_of.min().alias("first"), as_of.max().alias("last"))
+    first, last = spine.source.arrow(ends).to_pylist()[0].values()
+    if first != last:
         raise ValueError("customer states are of one moment; make a spine for each")
-    missing = source.missing_tables
-    reader = _Reader(spine)
-    facts = {name: reader.rows(name) for name in _FACTS}
-    outlets = _outlets(spine)
-    staff = _staff(spine)
-    overdue_known = source.has("accounts.overdue_days")
-    for row in rows:
-        customer = row["customer_id"]
-        own = {name: rows.get(customer, []) for name, rows in facts.items()}
-        attribute = own["attributes"][0] if own["attributes"] else {}
-        balances = own["balances"]
-        yield CustomerState(
-            customer_id=customer,
-            as_of=moment(row["as_of"]),
-            missing=missing,
-            birth_date=_day(attribute.get("birth_date")),
-            outlet=outlets.get(attribute.get("org_id") or ""),
-            owner=_owner(own["assignments"], staff),
-            holdings=_holdings(own["holdings"]),
-            demand_cny=_sum(balances, "demand") if source.has("balances") else None,
-            assets_cny=_sum(balances, None) if source.has("balances") else None,
-            restrictions=_restrictions(own["restrictions"]),
-            consents={one["channel"]: one["allowed"] for one in own["consents"]},
-            reachable={one["channel"]: one["reachable"] for one in own["reachability"]},
-            risk_assessment=_assessment(own["risk_assessments"]),
-            credit_offers=_credit_offers(own["credit_offers"]),
-            overdue_days=max((one["overdue_days"] or 0 for one in own["accounts"]), default=0)
-            if overdue_known
-            else None,
-            refusals=_refusals(own["refusals"]),
-            contacts=_contacts(own["contacts"]),
-            complaint_open_since=min(
-                (moment(one["event_time"]) for one in own["complaints"]), default=None
-            ),
-            broken_application=_broken(own["journeys"], own["holdings"]),
+    return int(first or 0)
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """Fields of the state that tables of the contract (or their columns) give.
+
+    ``rows`` writes the rows of the fact as JSON: a table of `row_id` and `text`, ordered by
+    `row_id`. The texts of one customer stand between ``opening`` and ``closing``, with commas;
+    ``nothing`` stands there for a customer without rows.
+    """
+
+    needs: tuple[str, ...]
+    rows: Callable[[Spine], pa.Table]
+    opening: str = ""
+    closing: str = ""
+    nothing: str = ""
+
+
+def _by_customer(
+    fact: _Fact, rows: pa.Table, row_ids: npt.NDArray[np.int64]
+) -> pa.LargeStringArray:
+    """Join the texts of each customer; ``row_ids`` are those of all customers, ascending."""
+    starts = np.searchsorted(rows["row_id"].to_numpy(), row_ids)
+    bounds = np.append(starts, rows.num_rows)
+    texts = pa.LargeListArray.from_arrays(bounds, _one_chunk(rows["text"]))
+    joined = pc.binary_join(texts, _large(","))
+    whole = pc.binary_join_element_wise(_large(fact.opening), joined, _large(fact.closing), EMPTY)
+    return pc.if_else(np.diff(bounds) == 0, _large(fact.nothing), whole)
+
+
+def _large(text: str) -> pa.LargeStringScalar:
+    return pa.scalar(text, pa.large_string())
+
+
+EMPTY = _large("")
+
+
+def _one_chunk(texts: pa.ChunkedArray) -> pa.LargeStringArray:
+    # large: the texts of a chunk of many customers may be more than 2 GB
+    return texts.cast(pa.large_string()).combine_chunks()
+
+
+def _texts(spine: Spine, frame: Frame, select: str, order: str = "") -> pa.Table:
+    """Run SQL that gives `row_id` and `text` of each row of the table `rows`, which is `frame`."""
+    rows = frame.to_native()  # noqa: F841 (DuckDB finds a relation by the name of its variable)
+    ordered = f"{select} order by row_id {order}"
+    return spine.on_duckdb.con.sql(ordered).to_arrow_table()
+
+
+def _objects(spine: Spine, frame: Frame, order: str, **fields: str) -> pa.Table:
+    """Write each row as a JSON object of SQL expressions, a customer's rows in SQL `order`."""
+    select = f"select row_id, {_object(**fields)} as text from rows"  # noqa: S608
+    return _texts(spine, frame, select, f", {order}")
+
+
+def _object(**fields: str) -> str:
+    pairs = ", ".join(f"'{name}': {value}" for name, value in fields.items())
+    return f"to_json({{{pairs}}})"
+
+
+def _utc(microseconds: str) -> str:
+    return f"strftime(make_timestamp({microseconds}), '%Y-%m-%dT%H:%M:%S.%fZ')"
+
+
+def _attributes(spine: Spine) -> pa.Table:
+    frame = attributes(spine).select("row_id", "birth_date", "org_id")
+    outlet = "null"
+    if spine.source.has("orgs"):
+        orgs = spine.source.frame("orgs").select(
+            "org_id", "kind", "name", "business_scope", nw.col("org_id").alias("found")
         )
+        frame = frame.join(orgs, on="org_id", how="left")
+        scope = (
+            "list_filter(string_split(coalesce(business_scope, ''), ';'), lambda one: one <> '')"
+        )
+        outlet = f"""case when found is not null then
+            {{'org_id': org_id, 'kind': kind, 'name': name, 'business_scope': {scope}}} end"""
+    birth_date = "date '1970-01-01' + birth_date::integer"
+    fields = _object(birth_date=birth_date, outlet=outlet)
+    return _texts(spine, frame, f"select row_id, {fields}[2:-2] as text from rows")  # noqa: S608
 
 
-class _Reader:
-    """Collects one fact's rows by customer; a table the bank lacks has none."""
-
-    def __init__(self, spine: Spine) -> None:
-        self._spine = spine
-
-    def rows(self, name: str) -> Rows:
-        table, make = _FACTS[name]
-        found: Rows = defaultdict(list)
-        if not self._spine.source.has(table):
-            return found
-        frame: Frame = make(self._spine)
-        # a fixed order, so that equal tables give equal states
-        columns = sorted(frame.collect_schema().names())
-        for row in frame.sort(*columns, nulls_last=True).collect("pyarrow").rows(named=True):
-            found[row["customer_id"]].append(row)
-        return found
+def _owner(spine: Spine) -> pa.Table:
+    frame = managed(spine).join(spine.source.frame("staff"), on="staff_id", how="inner")
+    person = _object(staff_id="staff_id", org_id="org_id", role="role", name="name")
+    newest = f'arg_max({person}, {{since: "from", staff_id: staff_id}})'
+    return _texts(spine, frame, f"select row_id, {newest} as text from rows group by row_id")  # noqa: S608
 
 
 def _open_rows(spine: Spine) -> Frame:
     return past(spine, "holdings").filter(nw.col("closed_at").is_null())
 
 
-def _live_restrictions(spine: Spine) -> Frame:
+def _holdings(spine: Spine) -> pa.Table:
+    return _objects(
+        spine,
+        _open_rows(spine),
+        "event_time, product",
+        offer="product",
+        opened_at=_utc("event_time"),
+        amount_cny="amount_cny",
+        maturity_at=_utc("maturity_at"),
+    )
+
+
+def _money(spine: Spine) -> pa.Table:
+    # the newest by class in one pass; `latest` would take two passes of a long table and a join
+    fields = _object(
+        demand_cny="coalesce(sum(balance) filter (asset_class = 'demand'), 0)",
+        assets_cny="sum(balance)",
+    )
+    return _texts(
+        spine,
+        past(spine, "balances"),
+        f"""select row_id, {fields}[2:-2] as text from (
+                select row_id, asset_class, arg_max(balance_cny, event_time) as balance
+                from rows group by row_id, asset_class)
+            group by row_id""",  # noqa: S608
+    )
+
+
+def _restrictions(spine: Spine) -> pa.Table:
     ended = ~nw.col("until").is_null() & (nw.col("until") <= nw.col("as_of"))
-    return past(spine, "restrictions").filter(~ended)
+    return _objects(
+        spine,
+        past(spine, "restrictions").filter(~ended),
+        "event_time desc, kind",
+        kind="kind",
+        since=_utc("event_time"),
+        until=_utc("until"),
+    )
 
 
-def _live_credit(spine: Spine) -> Frame:
-    return latest(spine, "credit_offers", ("offer",)).filter(nw.col("expires_at") > nw.col("as_of"))
+def _flags(spine: Spine, table: str, flag: str, channels: Sequence[str]) -> pa.Table:
+    """Write the newest flag of each channel that has one, as `"channel":true` with commas.
+
+    These tables have a row per customer and channel, too many to group as text: the newest is the
+    largest time, and the flag is its last bit.
+    """
+    code = " ".join(f"when '{one}' then {place}" for place, one in enumerate(channels))
+    rows = past(spine, table).to_native()  # noqa: F841 (DuckDB finds it by its name)
+    found = spine.on_duckdb.con.sql(
+        f"""select row_id, case channel {code} end as place, event_time * 2 + {flag}::bigint as time
+            from rows"""  # noqa: S608
+    ).to_arrow_table()
+    row_ids = np.unique(found["row_id"].to_numpy())
+    cells = np.searchsorted(row_ids, found["row_id"].to_numpy()) * len(channels)
+    newest = np.full((len(row_ids), len(channels)), ALWAYS)
+    np.maximum.at(newest.reshape(-1), cells + found["place"].to_numpy(), found["time"].to_numpy())
+    words = np.where(newest == ALWAYS, 0, 1 + newest % 2)
+    texts = (
+        pa.array([None, f'"{one}":false', f'"{one}":true']).take(pa.array(words[:, place]))
+        for place, one in enumerate(channels)
+    )
+    joined = pc.binary_join_element_wise(*texts, ",", null_handling="skip")
+    return pa.table({"row_id": row_ids, "text": joined})
 
 
-def _open_complaints(spine: Spine) -> Frame:
-    return past(spine, "ratings").filter(nw.col("complaint") & nw.col("resolved_at").is_null())
+def _consents(spine: Spine) -> pa.Table:
+    channels = [*spine.source.catalog.channel_ids, PERSONALISATION]
+    return _flags(spine, "consents", "allowed", channels)
 
 
-def _refused(spine: Spine) -> Frame:
-    year = YEAR_DAYS * MICROSECONDS_A_DAY
-    refused = ~nw.col("refused_at").is_null()
-    return made_contacts(spine).filter(refused & (nw.col("as_of") - nw.col("refused_at") <= year))
+def _reachability(spine: Spine) -> pa.Table:
+    return _flags(spine, "reachability", "reachable", spine.source.catalog.channel_ids)
 
 
-def _recent_contacts(spine: Spine) -> Frame:
-    return made_contacts(spine).filter(nw.col("age_us") <= 30 * MICROSECONDS_A_DAY)
+def _assessment(spine: Spine) -> pa.Table:
+    return _objects(
+        spine,
+        latest(spine, "risk_assessments"),
+        "event_time",
+        level="level[2:]::integer",
+        assessed_at=_utc("event_time"),
+        expires_at=_utc("expires_at"),
+    )
 
 
-def _journeys(spine: Spine) -> Frame:
-    return past(spine, "interactions", BREAK_DAYS).filter(
-        nw.col("kind").is_in(["apply", "step", "complete", "error", "abandon"])
+def _credit_offers(spine: Spine) -> pa.Table:
+    live = latest(spine, "credit_offers", ("offer",)).filter(nw.col("expires_at") > nw.col("as_of"))
+    return _objects(
+        spine,
+        live,
+        "event_time desc, offer",
+        offer="offer",
+        limit_cny="limit_cny",
+        expires_at=_utc("expires_at"),
+    )
+
+
+def _overdue(spine: Spine) -> pa.Table:
+    return _texts(
+        spine,
+        past(spine, "accounts", YEAR_DAYS),
+        "select row_id, coalesce(max(overdue_days), 0)::varchar as text from rows group by row_id",
+    )
+
+
+def _refusals(spine: Spine) -> pa.Table:
+    age_us = nw.col("as_of") - nw.col("refused_at")
+    return _objects(
+        spine,
+        made_contacts(spine).filter(age_us <= YEAR_DAYS * MICROSECONDS_A_DAY),
+        "refused_at desc, contact_id",
+        offer="offer",
+        channel="channel",
+        refused_at=_utc("refused_at"),
+        reason="refusal_reason",
+    )
+
+
+def _contacts(spine: Spine) -> pa.Table:
+    return _objects(
+        spine,
+        made_contacts(spine).filter(nw.col("age_us") <= CONTACT_DAYS * MICROSECONDS_A_DAY),
+        "event_time desc, contact_id",
+        channel="channel",
+        offer="offer",
+        event_time=_utc("event_time"),
+        responded="responded_at is not null",
+    )
+
+
+def _complaint(spine: Spine) -> pa.Table:
+    still_open = nw.col("complaint") & nw.col("resolved_at").is_null()
+    return _texts(
+        spine,
+        past(spine, "ratings").filter(still_open),
+        f"select row_id, to_json({_utc('min(event_time)')}) as text from rows group by row_id",  # noqa: S608
+    )
+
+
+def _broken(spine: Spine) -> pa.Table:
+    """Find the newest application neither completed nor turned into a holding, and its stage.
+
+    Of each product the newest application is enough: what completed it completed those before.
+    """
+    # said as a constant too: then DuckDB leaves out old rows while reading, before the join
+    since = _as_of(spine) - BREAK_DAYS * MICROSECONDS_A_DAY
+    applied = past(spine, "interactions", BREAK_DAYS).filter(
+        (nw.col("event_time") >= since)
+        & nw.col("kind").is_in(["apply", "step", "complete", "error", "abandon"])
         & ~nw.col("product").is_null()
     )
-
-
-_FACTS = {
-    "attributes": ("customers", attributes),
-    "assignments": ("assignments", managed),
-    "holdings": ("holdings", _open_rows),
-    "balances": ("balances", lambda spine: latest(spine, "balances", ("asset_class",))),
-    "restrictions": ("restrictions", _live_restrictions),
-    "consents": ("consents", lambda spine: latest(spine, "consents", ("channel",))),
-    "reachability": ("reachability", lambda spine: latest(spine, "reachability", ("channel",))),
-    "risk_assessments": ("risk_assessments", lambda spine: latest(spine, "risk_assessments")),
-    "credit_offers": ("credit_offers", _live_credit),
-    "accounts": ("accounts", lambda spine: past(spine, "accounts", YEAR_DAYS)),
-    "refusals": ("contacts", _refused),
-    "contacts": ("contacts", _recent_contacts),
-    "complaints": ("ratings", _open_complaints),
-    "journeys": ("interactions", _journeys),
-}
-
-
-def _day(days: int | None) -> date | None:
-    return None if days is None else date(1970, 1, 1) + timedelta(days=days)
-
-
-def _time(us: int | None) -> datetime | None:
-    return None if us is None else moment(us)
-
-
-def _sum(rows: list[dict[str, Any]], asset_class: str | None) -> float:
-    chosen = [row for row in rows if asset_class is None or row["asset_class"] == asset_class]
-    return float(sum(row["balance_cny"] for row in chosen))
-
-
-def _outlets(spine: Spine) -> dict[str, Outlet]:
-    if not spine.source.has("orgs"):
-        return {}
-    rows = spine.source.frame("orgs").collect("pyarrow").rows(named=True)
-    return {
-        row["org_id"]: Outlet(
-            org_id=row["org_id"],
-            kind=row["kind"],
-            name=row["name"],
-            business_scope=tuple(filter(None, (row["business_scope"] or "").split(";"))),
-        )
-        for row in rows
-    }
-
-
-def _staff(spine: Spine) -> dict[str, dict[str, Any]]:
-    if not spine.source.has("staff"):
-        return {}
-    rows = spine.source.frame("staff").collect("pyarrow").rows(named=True)
-    return {row["staff_id"]: row for row in rows}
-
-
-def _owner(rows: list[dict[str, Any]], staff: dict[str, dict[str, Any]]) -> Owner | None:
-    known = [row for row in rows if row["staff_id"] in staff]
-    if not known:
-        return None
-    newest = max(known, key=lambda row: (row["from"], row["staff_id"]))
-    person = staff[newest["staff_id"]]
-    return Owner(
-        staff_id=person["staff_id"],
-        org_id=person["org_id"],
-        role=person["role"],
-        name=person["name"],
+    bought_at = "null"
+    if spine.source.has("holdings"):
+        last_bought = nw.col("event_time").max().alias("bought_at")
+        bought_since = _open_rows(spine).filter(nw.col("event_time") >= since)
+        bought = bought_since.group_by("row_id", "product").agg(last_bought)
+        applied = applied.join(bought, on=["row_id", "product"], how="left")
+        bought_at = "max(bought_at)"
+    # a microsecond may have several rows: channel, kind and stage decide, always alike
+    order = "{t: event_time, c: channel, k: kind, s: stage}"
+    application = _object(
+        offer="product",
+        stage="if(moved, last.stage, 'application')",
+        channel="if(moved, last.channel, channel)",
+        event_time=_utc("if(moved, last.event_time, applied_at)"),
+    )
+    return _texts(
+        spine,
+        applied,
+        f"""with journeys as (
+                select row_id, product,
+                       max(event_time) filter (kind = 'apply') as applied_at,
+                       arg_max(channel, {order}) filter (kind = 'apply') as channel,
+                       arg_max({{stage: stage, channel: channel, event_time: event_time}}, {order})
+                           filter (stage is not null and kind <> 'abandon') as last,
+                       greatest(max(event_time) filter (kind = 'complete'), {bought_at}) as done_at
+                from rows group by row_id, product),
+            broken as (
+                select *, coalesce(last.event_time >= applied_at, false) as moved from journeys
+                where applied_at is not null and coalesce(done_at < applied_at, true)
+                qualify row_number() over (
+                    partition by row_id order by applied_at desc, product) = 1)
+            select row_id, {application} as text from broken""",  # noqa: S608
     )
 
 
-def _holdings(rows: list[dict[str, Any]]) -> tuple[Holding, ...]:
-    return tuple(
-        Holding(
-            offer=row["product"],
-            opened_at=moment(row["event_time"]),
-            amount_cny=None if row["amount_cny"] is None else float(row["amount_cny"]),
-            maturity_at=_time(row["maturity_at"]),
-        )
-        for row in sorted(rows, key=lambda row: (row["event_time"], row["product"]))
-    )
-
-
-def _restrictions(rows: list[dict[str, Any]]) -> tuple[Restriction, ...]:
-    return tuple(
-        Restriction(kind=row["kind"], since=moment(row["event_time"]), until=_time(row["until"]))
-        for row in rows
-    )
-
-
-def _assessment(rows: list[dict[str, Any]]) -> RiskAssessment | None:
-    if not rows:
-        return None
-    row = rows[-1]
-    return RiskAssessment(
-        level=int(row["level"][1]),
-        assessed_at=moment(row["event_time"]),
-        expires_at=moment(row["expires_at"]),
-    )
-
-
-def _credit_offers(rows: list[dict[str, Any]]) -> tuple[CreditOffer, ...]:
-    return tuple(
-        CreditOffer(
-            offer=row["offer"],
-            limit_cny=float(row["limit_cny"]),
-            expires_at=moment(row["expires_at"]),
-        )
-        for row in rows
-    )
-
-
-def _refusals(rows: list[dict[str, Any]]) -> tuple[Refusal, ...]:
-    newest_first = sorted(rows, key=lambda row: (-row["refused_at"], row["contact_id"]))
-    return tuple(
-        Refusal(
-            offer=row["offer"],
-            channel=row["channel"],
-            refused_at=moment(row["refused_at"]),
-            reason=row["refusal_reason"],
-        )
-        for row in newest_first
-    )
-
-
-def _contacts(rows: list[dict[str, Any]]) -> tuple[PastContact, ...]:
-    newest_first = sorted(rows, key=lambda row: (-row["event_time"], row["contact_id"]))
-    return tuple(
-        PastContact(
-            channel=row["channel"],
-            offer=row["offer"],
-            event_time=moment(row["event_time"]),
-            responded=row["responded_at"] is not None,
-        )
-        for row in newest_first
-    )
-
-
-def _broken(
-    journeys: list[dict[str, Any]], holdings: list[dict[str, Any]]
-) -> BrokenApplication | None:
-    """Find the newest application neither completed nor turned into a holding, and its stage."""
-    ordered = sorted(journeys, key=lambda row: row["event_time"])
-    for start in reversed([row for row in ordered if row["kind"] == "apply"]):
-        later = [
-            row
-            for row in ordered
-            if row["product"] == start["product"] and row["event_time"] >= start["event_time"]
-        ]
-        bought = any(
-            one["product"] == start["product"] and one["event_time"] >= start["event_time"]
-            for one in holdings
-        )
-        if bought or any(row["kind"] == "complete" for row in later):
-            continue
-        last = [row for row in later if row["stage"] is not None and row["kind"] != "abandon"][-1:]
-        return BrokenApplication(
-            offer=start["product"],
-            stage=last[0]["stage"] if last else "application",
-            channel=last[0]["channel"] if last else start["channel"],
-            event_time=moment((last or [start])[0]["event_time"]),
-        )
-    return None
+_FACTS = (
+    _Fact(("customers",), _attributes, ","),
+    _Fact(("assignments", "staff"), _owner, ',"owner":'),
+    _Fact(("holdings",), _holdings, ',"holdings":[', "]"),
+    _Fact(("balances",), _money, ",", nothing=',"demand_cny":0,"assets_cny":0'),
+    _Fact(("restrictions",), _restrictions, ',"restrictions":[', "]"),
+    _Fact(("consents",), _consents, ',"consents":{', "}"),
+    _Fact(("reachability",), _reachability, ',"reachable":{', "}"),
+    _Fact(("risk_assessments",), _assessment, ',"risk_assessment":'),
+    _Fact(("credit_offers",), _credit_offers, ',"credit_offers":[', "]"),
+    _Fact(("accounts.overdue_days",), _overdue, ',"overdue_days":', nothing=',"overdue_days":0'),
+    _Fact(("contacts",), _refusals, ',"refusals":[', "]"),
+    _Fact(("contacts",), _contacts, ',"contacts":[', "]"),
+    _Fact(("ratings",), _complaint, ',"complaint_open_since":'),
+    _Fact(("interactions",), _broken, ',"broken_application":'),
+)

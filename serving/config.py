@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, Field
 
 from features.config import StrictConfig, load_yaml
+from features.online import RedisAddress, location
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICE_YAML = ROOT / "configs" / "serving" / "service.yaml"
@@ -33,10 +34,13 @@ def load_service_config(path: Path = SERVICE_YAML) -> ServiceConfig:
 class WorkConfig(StrictConfig):
     """`service.yaml` of a work folder, written by the demo, so that `make serve` needs no flags.
 
-    ``clock`` is the pinned present of the demo.
+    ``clock`` is the pinned present of the demo. ``online`` says where the online store is, where it
+    is not the folder's own file: another file, `redis://…` or `env:NAME` (see
+    `features.online.location`).
     """
 
     clock: AwareDatetime | None = None
+    online: str | None = None
 
 
 class WorkFolder:
@@ -48,6 +52,11 @@ class WorkFolder:
         self.online = path / "online.sqlite"
         self.keys = path / "keys.env"
         self.settings = path / "service.yaml"
+
+    def online_store(self) -> Path | RedisAddress:
+        """Say where the customers are read: the settings' store, else the folder's own file."""
+        left = self.config()
+        return location(left.online) if left and left.online else self.online
 
     def config(self) -> WorkConfig | None:
         """Read the settings the demo left; None where there are none."""

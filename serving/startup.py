@@ -101,7 +101,7 @@ def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
     recommender = Recommender(
         rules,
         Scorer(rules, release, config.top_features),
-        PublishedCustomers(start.work.online),
+        PublishedCustomers(start.work.online_store()),
         open_decision_store(start.work.path),
         Clock(start.clock),
         config,

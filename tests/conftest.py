@@ -1,7 +1,7 @@
 """What tests may need of a machine, and the small banks they share.
 
-A test marked ``@pytest.mark.needs("data" | "postgres" | "redis" | "java")`` is skipped where the
-machine lacks it, and says what is missing; with ONEPOINT_CI set it fails instead.
+A test marked ``@pytest.mark.needs("data" | "postgres" | "redis" | "java" | "chromium")`` is skipped
+where the machine lacks it, and says what is missing; with ONEPOINT_CI set it fails instead.
 """
 
 import os
@@ -74,11 +74,18 @@ def _java_lacks() -> str:
     return ""
 
 
+def _chromium_lacks() -> str:
+    if shutil.which("chromium") is None:
+        return "no chromium on PATH; install the browser (Debian package chromium)"
+    return ""
+
+
 NEEDS = {
     "data": _data_lacks,
     "postgres": _postgres_lacks,
     "redis": _redis_lacks,
     "java": _java_lacks,
+    "chromium": _chromium_lacks,
 }
 
 

@@ -52,7 +52,8 @@ _COLUMNS = {
     "holdings": """
         {product} as product,
         (({luck} % 9000000) / 100)::decimal(18, 2) as amount_cny,
-        case when {luck} % 3 = 0 then event_time + interval 200 day end as closed_at,
+        case when {luck} % 3 = 0 and event_time < timestamp '2025-12-01'
+             then event_time + interval 200 day end as closed_at,
         event_time + interval 300 day as maturity_at,
         {channel} as channel""",
     "ratings": """
@@ -106,7 +107,7 @@ def write_events(
     con.close()
     yaml = folder / "source.yaml"
     selects = "".join(
-        f"  {name}: \"select * from read_parquet('{{data}}/{name}.parquet')\"\n"
+        f"  {name}: \"select * from read_parquet('{{data}}/{name}.parquet')\"\n"  # noqa: S608
         for name in ("customers", *tables)
     )
     yaml.write_text(f"name: events\ncatalog: bank\ntables:\n{selects}", "utf-8")

@@ -1,11 +1,10 @@
-"""Benchmarks: one JSON object each; speed is told as a ratio to a reference of the same run."""
+"""Truth on the simulated bank, one booster against many, and simulating."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +14,10 @@ import numpy as np
 
 from experiments.simulated_bank.bank import simulate
 from experiments.simulated_bank.config import load_simulation
-from experiments.truth_study import AFTER_THE_LOG, BANK, SOURCE, summary, truth
-from features.build import build
-from features.errors import ConfigError, did_you_mean
-from features.registry import available_features
-from features.sources import Source, open_source
-from features.spine import Spine, customers_at, data_end, month_starts
+from experiments.truth_study import BANK, summary, truth
 from training.models.boosters import merge, raw_scores
 
 Result = dict[str, Any]
-
-
-def run_benchmarks(
-    only: str | None = None, scale: float = 1.0, progress: Callable[[str], None] = lambda _: None
-) -> Iterator[Result]:
-    """Run all benchmarks, or the one named; each gives a dict that JSON can hold.
-
-    ``scale`` in (0, 1] shrinks their sizes: figures of a smaller run are for trying out only.
-    """
-    if only is not None and only not in BENCHMARKS:
-        raise ConfigError(f"no benchmark '{only}'; {did_you_mean(only, BENCHMARKS)}")
-    if not 0 < scale <= 1:
-        raise ConfigError(f"--scale {scale}: give a number above 0, at most 1")
-    for name in [only] if only else list(BENCHMARKS):
-        progress(name)
-        begun = time.perf_counter()
-        found = BENCHMARKS[name](scale)
-        seconds = round(time.perf_counter() - begun, 1)
-        yield {"bench": name, "scale": scale, **found, "seconds_in_all": seconds}
 
 
 def bench_truth(scale: float) -> Result:
@@ -103,49 +78,6 @@ def bench_simulate(scale: float) -> Result:
     }
 
 
-HAND_WRITTEN = """
-    select spine.row_id,
-           count(*) filter (where age <= 7 * day), count(*) filter (where age <= 30 * day),
-           count(*) filter (where age <= 90 * day), min(age), max(age),
-           count(*) filter (where kind = 'login'), count(*) filter (where kind = 'browse'),
-           count(*) filter (where kind = 'apply'), count(*) filter (where kind = 'error'),
-           count(distinct channel), avg(wait_s), sum(duration_s)
-    from (select spine.row_id, past.*, spine.as_of - past.event_time as age, 86400000000 as day
-          from {spine} spine join interactions past using (customer_id)
-          where past.event_time < spine.as_of
-            and coalesce(past.available_at, 0) <= spine.as_of) spine
-    group by spine.row_id"""
-HAND_WRITTEN_FEATURES = 12
-
-
-def bench_features(scale: float) -> Result:
-    """Build all features for 100,000 spine rows; the reference is SQL for twelve of one table."""
-    customers = max(50, round(6_000 * scale))
-    with tempfile.TemporaryDirectory() as folder:
-        tables = simulate(load_simulation(BANK), customers, 1, Path(folder) / "tables")
-        source = open_source(SOURCE, tables, AFTER_THE_LOG)
-        first = datetime(2024, 12, 31, tzinfo=UTC)
-        spine = customers_at(source, month_starts(first, data_end(source), "Asia/Shanghai"))
-        features = available_features(source)
-        seconds = _seconds(lambda: build(spine, features))
-        by_hand = _seconds(lambda: _hand_written(source, spine))
-        rows = len(spine)
-        source.con.close()
-    ratio = (seconds / len(features)) / (by_hand / HAND_WRITTEN_FEATURES)
-    return {
-        "rows": rows,
-        "features": len(features),
-        "seconds": round(seconds, 2),
-        "sql_features": HAND_WRITTEN_FEATURES,
-        "sql_seconds": round(by_hand, 2),
-        "feature_to_sql_feature": round(ratio, 2),
-    }
-
-
-def _hand_written(source: Source, spine: Spine) -> None:
-    source.con.sql(HAND_WRITTEN.format(spine=spine.table)).to_arrow_table()
-
-
 def _seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
@@ -155,12 +87,3 @@ def _seconds(work: Callable[[], object]) -> float:
 def _best_of(work: Callable[[], object], repeats: int = 200) -> float:
     """Seconds of the fastest of many runs: what the work takes when nothing else disturbs it."""
     return min(_seconds(work) for _ in range(repeats))
-
-
-BENCHMARKS: dict[str, Callable[[float], Result]] = {
-    "merged_booster": bench_merged_booster,
-    "simulate_20k": bench_simulate,
-    "features_build": bench_features,
-    "truth": bench_truth,
-}
-"""By name, the quick ones first."""

@@ -5,7 +5,21 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from features.catalog import Catalog
-from features.feature import Feature, count, is_, newest_days, ratio, total, within
+from features.customer import journeys, main_bank
+from features.feature import (
+    Feature,
+    count,
+    distinct,
+    happened,
+    is_,
+    mean,
+    newest_days,
+    ratio,
+    total,
+    whole,
+    within,
+)
+from features.spine import MICROSECONDS_A_DAY
 
 KINDS = ("interactions.kind",)
 ANY = ~nw.col("row_id").is_null()
@@ -13,7 +27,17 @@ ANY = ~nw.col("row_id").is_null()
 
 def features(catalog: Catalog) -> list[Feature]:
     """Declare the group; browsing is told by offer category where there are several."""
-    return [*_interactions(), *_journeys(), *_transactions(), *_browsing(catalog)]
+    return [
+        *_interactions(),
+        *_rhythm(),
+        *_sessions(),
+        *_journeys(),
+        *journeys.unfinished_features(),
+        *_transactions(),
+        *main_bank.main_bank_features(),
+        *_browsing(catalog),
+        *journeys.interest_features(),
+    ]
 
 
 def _interactions() -> list[Feature]:
@@ -57,6 +81,62 @@ def _interactions() -> list[Feature]:
     ]  # fmt: skip
 
 
+def _rhythm() -> list[Feature]:
+    day, hour_us = nw.col("day"), MICROSECONDS_A_DAY // 24
+    at_night = (nw.col("clock_us") >= 21 * hour_us) | (nw.col("clock_us") < 6 * hour_us)
+    at_weekend = (day + 3) % 7 >= 5  # day 0, 1970-01-01, was a Thursday
+    days = [
+        Feature(
+            f"active_days_{window}d", "activity", "days", f"{window}日活跃天数",
+            f"Days with an interaction, of {window}", distinct(nw.when(within(window)).then(day)),
+            history="interactions", empty=0, high=window + 1,
+        )
+        for window in (30, 90)
+    ]  # fmt: skip
+    shares = [
+        Feature(
+            f"{name}_share_90d", "activity", "share", f"90日{zh}交互占比",
+            f"Share of the interactions of 90 days {en}",
+            ratio(count(when & within(90)), count(within(90))), history="interactions", high=1,
+        )
+        for name, when, zh, en in (
+            ("night", at_night, "夜间(21–6点)", "at night (21–6)"),
+            ("weekend", at_weekend, "周末", "at weekends"),
+        )
+    ]  # fmt: skip
+    active = [happened(within(30))]
+    active += [
+        happened(within(30 * number) & ~within(30 * (number - 1))) for number in range(2, 13)
+    ]
+    streak = active[-1]
+    for period in reversed(active[:-1]):
+        streak = period * (1 + streak)
+    return [
+        *days,
+        *shares,
+        Feature(
+            "active_streak_periods", "activity", "periods of 30 days", "连续活跃期数(每期30日)",
+            "Periods of 30 days in a row with an interaction, up to now (at most 12)", streak,
+            history="interactions", empty=0, high=12,
+        ),
+    ]  # fmt: skip
+
+
+def _sessions() -> list[Feature]:
+    return [
+        Feature(
+            "sessions_30d", "activity", "sessions", "30日会话数", "Sessions of 30 days",
+            distinct(nw.when(within(30)).then(nw.col("session_id"))), history="interactions",
+            needs=("interactions.session_id",), empty=0,
+        ),
+        Feature(
+            "mean_duration_90d_s", "activity", "s", "90日平均交互时长",
+            "Mean duration of the interactions of 90 days", mean(whole("duration_s"), within(90)),
+            history="interactions", needs=("interactions.duration_s",),
+        ),
+    ]  # fmt: skip
+
+
 def _journeys() -> list[Feature]:
     return [
         Feature(
@@ -84,9 +164,8 @@ def _journeys() -> list[Feature]:
         Feature(
             "sessions_since_purchase", "activity", "sessions", "上次购买后会话数",
             "Sessions since the last purchase",
-            nw.col("session_id").n_unique()
-            - nw.when(nw.col("session_id").is_null()).then(1).otherwise(0).max(),  # null is a value
-            history="open_journey", needs=("holdings", "interactions.session_id"), empty=0,
+            distinct(nw.col("session_id")), history="open_journey",
+            needs=("holdings", "interactions.session_id"), empty=0,
         ),
     ]  # fmt: skip
 
@@ -112,6 +191,11 @@ def _transactions() -> list[Feature]:
             count(within(30)), history="transactions", empty=0,
         ),
         *counts,
+        Feature(
+            "transaction_kinds_90d", "activity", "kinds", "90日动账种类数",
+            "Different kinds of transactions of 90 days",
+            distinct(nw.when(within(90)).then(nw.col("kind"))), history="transactions", empty=0,
+        ),
         Feature(
             "days_since_transaction", "activity", "days", "最近动账天数",
             "Days since the last transaction",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from features.catalog import Catalog
+from features.customer import average_assets, main_bank
 from features.feature import Feature, count, is_, largest, ratio, total, within
+from features.spine import MICROSECONDS_A_DAY
 from features.tables import ASSET_CLASSES
 
 EVERY_ROW = ~nw.col("row_id").is_null()
@@ -23,7 +25,14 @@ CLASS_NAMES = {
 def features(catalog: Catalog) -> list[Feature]:
     """Declare the group; the catalog is not needed."""
     del catalog
-    return [*_levels(), *_changes(), *_flows(), *_debts()]
+    return [
+        *_levels(),
+        *_changes(),
+        *average_assets.features(),
+        *_flows(),
+        *main_bank.flow_features(),
+        *_debts(),
+    ]
 
 
 def _levels() -> list[Feature]:
@@ -38,8 +47,8 @@ def _levels() -> list[Feature]:
     lags = [
         Feature(
             f"total_assets_{days}d_ago_cny", "asset_size", "CNY", f"{days}日前总资产",
-            f"Total assets {days} days ago", total("balance_cny", EVERY_ROW),
-            history=f"balances_{days}d_ago", low=None,
+            f"Total assets {days} days ago", _assets_ago(days * MICROSECONDS_A_DAY),
+            history="asset_steps", low=None,
         )
         for days in (30, 90, 180)
     ]  # fmt: skip
@@ -65,6 +74,12 @@ def _levels() -> list[Feature]:
             inputs=("wealth_balance_cny", "fund_balance_cny", "total_assets_cny"), low=None,
         ),
     ]  # fmt: skip
+
+
+def _assets_ago(lag_us: int) -> nw.Expr:
+    """Assets of the step that was held then; missing before the first balance."""
+    then = (nw.col("age_us") > lag_us) & (nw.col("until_age_us") <= lag_us)
+    return largest("assets_cny", then)
 
 
 def _changes() -> list[Feature]:

@@ -7,27 +7,32 @@ from functools import reduce
 import narwhals.stable.v2 as nw
 
 from features.catalog import MODES, Catalog
-from features.feature import Feature, count, is_, newest_days, ratio, within
+from features.customer import contact_response, journeys
+from features.customer.naming import MODE_NAMES, channels_of
+from features.feature import Feature, count, distinct, is_, newest_days, ratio, within
 
-MODE_NAMES = {
-    "online": ("线上", "online"),
-    "remote": ("远程", "remote"),
-    "offline": ("线下", "offline"),
-}
 ANY = ~nw.col("row_id").is_null()
 
 
 def features(catalog: Catalog) -> list[Feature]:
     """Declare the group over the catalog's modes and handle channels."""
-    return [*_modes(catalog), *_channels(catalog), *_contacts(catalog), *_reachability()]
+    return [
+        *_modes(catalog),
+        *journeys.app_features(catalog),
+        *_channels(catalog),
+        *journeys.outcome_features(catalog),
+        *journeys.handover_features(),
+        *_contacts(catalog),
+        *contact_response.features(catalog),
+        *_reachability(),
+    ]
 
 
 def _modes(catalog: Catalog) -> list[Feature]:
     declared = []
-    for mode in MODES:
-        ids = [channel.id for channel in catalog.channels if channel.mode == mode]
-        if not ids:
-            continue
+    present = [mode for mode in MODES if channels_of(catalog, mode)]
+    for mode in present:
+        ids = channels_of(catalog, mode)
         zh, en = MODE_NAMES[mode]
         for days in (30, 90, 365):
             declared.append(
@@ -37,6 +42,8 @@ def _modes(catalog: Catalog) -> list[Feature]:
                     count(is_("channel", *ids) & within(days)), history="interactions", empty=0,
                 )
             )  # fmt: skip
+        if len(present) <= 2 and mode == present[-1]:
+            continue  # of two modes, the second's share is what the first leaves
         declared += [
             Feature(
                 f"{mode}_share_90d", "channel_history", "share", f"90日{zh}占比",
@@ -111,9 +118,7 @@ def _channels(catalog: Catalog) -> list[Feature]:
         Feature(
             "channels_used_90d", "channel_history", "channels", "90日使用渠道数",
             "Different channels used in 90 days",
-            nw.when(within(90)).then(nw.col("channel")).n_unique()
-            - nw.when(within(90)).then(0).otherwise(1).max(),  # a null counts as one value
-            history="interactions", empty=0,
+            distinct(nw.when(within(90)).then(nw.col("channel"))), history="interactions", empty=0,
         ),
     ]  # fmt: skip
 
@@ -128,7 +133,7 @@ def _contacts(catalog: Catalog) -> list[Feature]:
         for days in (7, 30, 90)
     ]  # fmt: skip
     for mode in MODES:
-        ids = [channel.id for channel in catalog.channels if channel.mode == mode]
+        ids = channels_of(catalog, mode)
         if not ids:
             continue
         zh, en = MODE_NAMES[mode]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from features.catalog import Catalog
+from features.customer import main_bank
 from features.feature import Feature, count, is_, newest_days, ratio, total, within
 from features.spine import MICROSECONDS_A_DAY
 
@@ -14,7 +15,7 @@ DAYS_A_YEAR = 365.2425
 def features(catalog: Catalog) -> list[Feature]:
     """Declare the group; the catalog is not needed."""
     del catalog
-    return [*_attributes(), *_regular_money()]
+    return [*_attributes(), *_regular_money(), *main_bank.salary_features()]
 
 
 def _attributes() -> list[Feature]:

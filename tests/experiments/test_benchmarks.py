@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TOLD = {
     "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
-    "features_build": {"rows", "features", "sql_seconds", "feature_to_sql_feature"},
+    "features_vs_sql": {"events", "features", "sql_seconds", "ratio"},
+    "features_vs_pandas": {"features"},
+    "features_growth": {"events", "seconds", "exponent"},
+    "features_100m": {"events", "customers", "features", "minutes", "peak_gb"},
     "truth": {"seeds", "with_signal", "without_signal"},
 }
 
@@ -41,7 +44,7 @@ def test_a_benchmark_prints_one_json_object(name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--only", "merged_boosters"), "did you mean 'merged_booster'? allowed: features_build"),
+        (("--only", "merged_boosters"), "did you mean 'merged_booster'? allowed: features_100m"),
         (("--scale", "0"), "give a number above 0"),
     ],
 )

@@ -18,7 +18,7 @@ create view clients as
 
 create view touches as
   select owner_of(customer_id) as customer_id, event_time::timestamp as t, channel, kind, product,
-         session_id, wait_s::double as wait_s, error_code
+         session_id, wait_s::double as wait_s, duration_s::double as duration_s, error_code
   from raw_interactions where known(event_time::timestamp, available_at);
 create view year_touches as select * from touches where t >= now_() - interval 365 day;
 
@@ -34,10 +34,31 @@ create view money as
 
 create view approached as
   select owner_of(customer_id) as customer_id, channel, event_time::timestamp as t,
-         seen(responded_at) as responded_at, seen(refused_at) as refused_at
+         seen(delivered_at) as delivered_at, seen(responded_at) as responded_at,
+         seen(refused_at) as refused_at, seen(opted_out_at) as opted_out_at
   from raw_contacts
   where known(event_time::timestamp, available_at) and event_time::timestamp >= now_() - interval 365 day
     and channel <> 'none';
+
+create view told_balances as
+  select customer_id, asset_class, balance_cny::decimal(18, 2) as balance, event_time::timestamp as t
+  from raw_balances where known(event_time::timestamp, available_at);
+
+create macro held_then(bought_at, closed_at, months) as
+  days_since(bought_at) > months * 30.4375
+  and (closed_at is null or days_since(closed_at) < months * 30.4375);
+
+create macro category_of(product) as case
+  when product in ('deposit_3m', 'deposit_1y', 'cd_3y') then 'deposit'
+  when product in ('cash_plus', 'wealth_r2') then 'wealth'
+  when product in ('fund_r2', 'fund_r3', 'fund_r4') then 'fund'
+  when product = 'gold_saving' then 'metal'
+  when product in ('annuity_insurance', 'health_insurance') then 'insurance'
+  when product in ('credit_card', 'card_instalment') then 'card'
+  when product in ('consumer_loan', 'mortgage') then 'loan'
+  when product = 'payroll_account' then 'payroll'
+  when product = 'pension_account' then 'pension'
+  when product in ('mobile_payment', 'bill_autopay') then 'payment' end;
 
 create macro balances_before(lag_days) as table
   select customer_id, asset_class, balance_cny::decimal(18, 2) as balance
@@ -290,4 +311,271 @@ from (select distinct customer_id from clients) c
 left join (select * from raw_benefits
            where known(event_time::timestamp, available_at)
              and event_time::timestamp >= now_() - interval 90 day) using (customer_id)
+group by all;
+
+-- block: assets day by day
+with day_ends as (
+  select customer_id, asset_class, k,
+         date_trunc('day', now_() + interval 8 hour) - to_days(k::int) - interval 8 hour as day_end
+  from (select distinct customer_id, asset_class from told_balances), range(180) days(k)),
+closing as (
+  select d.customer_id, d.k, sum(b.balance) as assets
+  from day_ends d asof join told_balances b
+    on d.customer_id = b.customer_id and d.asset_class = b.asset_class and d.day_end > b.t
+  group by all),
+daily as (
+  select customer_id,
+         coalesce(sum(assets) filter (where k < 30), 0)::double / 30 as last_30,
+         coalesce(sum(assets) filter (where k >= 30 and k < 120), 0)::double / 90 as before_30,
+         coalesce(sum(assets) filter (where k < days_of_month), 0)::double / nullif(days_of_month, 0)
+           as this_month,
+         max(assets)::double as peak, stddev_pop(assets::double) as deviation, avg(assets) as mean
+  from (select customer_id from told_balances group by all) left join closing using (customer_id),
+       (select day(now_() + interval 8 hour) - 1 as days_of_month)
+  group by customer_id, days_of_month)
+select c.customer_id,
+       coalesce(last_30, 0) as average_assets_30d_cny,
+       coalesce(before_30, 0) as average_assets_before_30d_cny,
+       this_month as average_assets_month_cny,
+       peak as peak_assets_180d_cny,
+       case when mean > 0 then deviation / mean end as asset_volatility_180d,
+       case when before_30 > 0 then (last_30 - before_30) / before_30 end as average_assets_change,
+       case when peak > 0 then last_30 / peak end as average_assets_to_peak,
+       len(list_filter([10000, 50000, 200000, 500000, 1000000, 6000000],
+                       lambda floor: floor <= coalesce(this_month, last_30, 0))) as asset_tier
+from (select distinct customer_id from clients) c left join daily using (customer_id);
+
+-- block: idle money
+select c.customer_id,
+       coalesce(least(coalesce(max_by(balance, t) filter (where t <= now_() - interval 30 day), 0),
+                      min(balance) filter (where t > now_() - interval 30 day)), 0)::double
+         as lowest_demand_30d_cny
+from (select distinct customer_id from clients) c
+left join (select * from told_balances where asset_class = 'demand') using (customer_id)
+group by all;
+
+-- block: salary
+select c.customer_id,
+       avg(amount) filter (where t >= now_() - interval 180 day) as payroll_mean_180d_cny,
+       stddev_pop(amount::double) filter (where t >= now_() - interval 180 day)
+         as payroll_deviation_180d_cny,
+       (days_since(min(t) filter (where t >= now_() - interval 180 day)) - days_since(max(t)))
+         / nullif(count(*) filter (where t >= now_() - interval 180 day) - 1, 0) as payroll_gap_days,
+       count(distinct ceil(days_since(t) / 30.4375)) filter (where days_since(t) <= 3 * 30.4375)
+         as payroll_months_3m,
+       count(distinct ceil(days_since(t) / 30.4375)) filter (where days_since(t) <= 6 * 30.4375)
+         as payroll_months_6m
+from (select distinct customer_id from clients) c
+left join (from money where kind = 'payroll') using (customer_id)
+group by all;
+
+-- block: main bank
+select c.customer_id,
+       bool_or(coalesce(kind = 'payroll', false))::int as payroll_active_90d,
+       bool_or(coalesce(kind = 'repayment', false))::int as repayment_active_90d,
+       bool_or(coalesce(kind = 'bill', false))::int as bill_active_90d,
+       bool_or(coalesce(kind = 'spend', false))::int as card_active_90d,
+       count(distinct kind) filter (where kind in ('payroll', 'repayment', 'bill', 'spend'))
+         as main_bank_degree,
+       count(distinct kind) as transaction_kinds_90d,
+       coalesce(sum(amount) filter (where kind = 'payroll' and direction = 'in'), 0)
+         / nullif(sum(amount) filter (where direction = 'in'), 0)::double as payroll_share_of_inflow_90d,
+       coalesce(sum(amount) filter (where kind = 'spend'), 0)
+         / nullif(sum(amount) filter (where direction = 'in'), 0)::double as spend_to_inflow_90d,
+       coalesce(sum(amount) filter (where kind = 'transfer_out' and direction = 'out'), 0)
+         / nullif(sum(amount) filter (where direction = 'out'), 0)::double as transfer_out_share_90d
+from (select distinct customer_id from clients) c
+left join (from money where t >= now_() - interval 90 day) using (customer_id)
+group by all;
+
+-- block: large inflow
+select c.customer_id, days_since(max(t)) as days_since_large_inflow
+from (select distinct customer_id from clients) c
+left join (from money where direction = 'in' and amount >= 50000) using (customer_id)
+group by all;
+
+-- block: rhythm
+select c.customer_id,
+       count(distinct (t + interval 8 hour)::date) filter (where t >= now_() - interval 30 day)
+         as active_days_30d,
+       count(distinct (t + interval 8 hour)::date) filter (where t >= now_() - interval 90 day)
+         as active_days_90d,
+       avg((hour(t + interval 8 hour) in (21, 22, 23, 0, 1, 2, 3, 4, 5))::int)
+         filter (where t >= now_() - interval 90 day) as night_share_90d,
+       avg((isodow(t + interval 8 hour) in (6, 7))::int) filter (where t >= now_() - interval 90 day)
+         as weekend_share_90d,
+       coalesce(list_min(list_filter(range(12), lambda n: not list_contains(
+                  coalesce(list(ceil(days_since(t) / 30) - 1), []), n))), 12) as active_streak_periods,
+       count(distinct session_id) filter (where t >= now_() - interval 30 day) as sessions_30d,
+       avg(floor(duration_s + 0.5)) filter (where t >= now_() - interval 90 day) as mean_duration_90d_s
+from (select distinct customer_id from clients) c left join year_touches using (customer_id)
+group by all;
+
+-- block: what was viewed
+select c.customer_id,
+       count(distinct product) filter (where t >= now_() - interval 30 day and kind in ('browse', 'inquiry'))
+         as products_viewed_30d,
+       coalesce((select max(views) from (select count(*) as views from year_touches y
+                 where y.customer_id = c.customer_id and kind = 'browse' and product is not null
+                   and t >= now_() - interval 7 day group by product)), 0) as repeat_views_7d
+from (select distinct customer_id from clients) c left join year_touches using (customer_id)
+group by all;
+
+-- block: hand-overs
+with moves as (
+  select *, lag(channel) over w as came_from, lag(t) over w as t_before
+  from year_touches where product is not null
+  window w as (partition by customer_id, product order by t, channel)),
+handed as (
+  select * from moves where came_from <> channel and t <= t_before + interval 30 day)
+select c.customer_id,
+       count(t) filter (where t >= now_() - interval 30 day) as handovers_30d,
+       count(t) as handovers_365d,
+       count(t) filter (where came_from in ('mobile_bank', 'push', 'wechat_bank', 'sms')
+                        and channel not in ('mobile_bank', 'push', 'wechat_bank', 'sms'))
+         as handovers_to_person_365d,
+       count(t) filter (where channel in ('mobile_bank', 'push', 'wechat_bank', 'sms')
+                        and came_from not in ('mobile_bank', 'push', 'wechat_bank', 'sms'))
+         as handovers_to_online_365d
+from (select distinct customer_id from clients) c left join handed using (customer_id)
+group by all;
+
+-- block: begun and not finished
+with products as (
+  select customer_id, product, max(t) filter (where kind = 'apply') as applied,
+         max(t) filter (where kind = 'complete') as completed,
+         max(t) filter (where error_code is not null) as error
+  from year_touches where product is not null group by all)
+select c.customer_id,
+       count(*) filter (where applied > coalesce(completed, '1970-01-01')
+                        and applied >= now_() - interval 90 day) as unfinished_products_90d,
+       days_since(max(applied) filter (where applied > coalesce(completed, '1970-01-01')))
+         as days_since_unfinished,
+       count(*) filter (where error > coalesce(completed, '1970-01-01')
+                        and error >= now_() - interval 30 day) as error_stopped_products_30d
+from (select distinct customer_id from clients) c left join products using (customer_id)
+group by all;
+
+-- block: app against branch
+with doors as (
+  select customer_id, t,
+         case when channel in ('mobile_bank', 'wechat_bank') then 1.0
+              when channel in ('smart_counter', 'teller', 'lobby_manager', 'relationship_manager',
+                               'wealth_manager', 'loan_manager') then 0.0 end as by_app
+  from year_touches)
+select c.customer_id,
+       avg(by_app) filter (where t >= now_() - interval 90 day) as app_share_90d,
+       avg(by_app) filter (where t >= now_() - interval 90 day)
+         - avg(by_app) filter (where t < now_() - interval 90 day) as app_share_trend
+from (select distinct customer_id from clients) c left join doors using (customer_id)
+group by all;
+
+-- block: how applications ended
+select c.customer_id,
+       count(*) filter (where kind = 'complete' and channel = 'mobile_bank')
+         as mobile_bank_completions_365d,
+       avg((kind = 'complete')::int) filter (where channel = 'mobile_bank')
+         as mobile_bank_completion_rate_365d,
+       count(*) filter (where kind = 'complete' and channel = 'teller') as teller_completions_365d,
+       avg((kind = 'complete')::int) filter (where channel = 'loan_manager')
+         as loan_manager_completion_rate_365d,
+       count(*) filter (where kind = 'abandon' and channel in
+           ('smart_counter', 'teller', 'lobby_manager', 'relationship_manager', 'wealth_manager',
+            'loan_manager')) as offline_abandons_365d
+from (select distinct customer_id from clients) c
+left join (from year_touches where kind in ('complete', 'abandon')) using (customer_id)
+group by all;
+
+-- block: waits and errors by channel
+select c.customer_id,
+       avg(floor(wait_s + 0.5)) filter (where channel in ('ai_call', 'human_call', 'wecom',
+                                                          'remote_agent', 'video'))
+         as remote_mean_wait_180d_s,
+       avg(floor(wait_s + 0.5)) filter (where channel in
+           ('smart_counter', 'teller', 'lobby_manager', 'relationship_manager', 'wealth_manager',
+            'loan_manager')) as offline_mean_wait_180d_s,
+       count(error_code) filter (where channel = 'mobile_bank') as mobile_bank_errors_180d
+from (select distinct customer_id from clients) c
+left join (from year_touches where t >= now_() - interval 180 day) using (customer_id)
+group by all;
+
+-- block: answers to contacts
+select c.customer_id,
+       avg((responded_at is not null)::int) filter (where channel = 'push') as push_response_rate_365d,
+       avg((responded_at is not null)::int) filter (where channel in ('mobile_bank', 'push',
+                                                   'wechat_bank', 'sms')) as online_response_rate_365d,
+       avg((responded_at is not null)::int) filter (where channel in
+           ('smart_counter', 'teller', 'lobby_manager', 'relationship_manager', 'wealth_manager',
+            'loan_manager')) as offline_response_rate_365d,
+       count(responded_at) filter (where hour(t + interval 8 hour) in (9, 10, 11))
+         as morning_responses_365d,
+       avg((responded_at is not null)::int) filter (where hour(t + interval 8 hour) in (9, 10, 11))
+         as morning_response_rate_365d,
+       avg((responded_at is not null)::int) filter (where hour(t + interval 8 hour) in (14, 15, 16, 17))
+         as afternoon_response_rate_365d,
+       count(responded_at) filter (where hour(t + interval 8 hour) in (18, 19, 20, 21))
+         as evening_responses_365d,
+       avg((delivered_at is not null)::int) filter (where t is not null) as delivered_share_365d,
+       days_since(max(responded_at)) as days_since_response,
+       count(opted_out_at) as opt_outs_365d
+from (select distinct customer_id from clients) c left join approached using (customer_id)
+group by all;
+
+-- block: bought and closed
+select c.customer_id,
+       count(t) filter (where t >= now_() - interval 30 day) as purchases_30d,
+       count(t) filter (where t >= now_() - interval 180 day) as purchases_180d,
+       count(t) filter (where t >= now_() - interval 365 day) as purchases_365d,
+       count(*) filter (where closed_at >= now_() - interval 30 day) as closed_30d,
+       count(*) filter (where closed_at >= now_() - interval 365 day) as closed_365d,
+       days_since(max(closed_at)) as days_since_closing,
+       count(*) filter (where product = 'annuity_insurance' and t >= now_() - interval 365 day)
+         as purchases_annuity_insurance_365d
+from (select distinct customer_id from clients) c left join bought using (customer_id)
+group by all;
+
+-- block: held before
+select c.customer_id,
+       count(distinct product) filter (where held_then(t, closed_at, 1)) as products_held_1m_ago,
+       count(distinct product) filter (where held_then(t, closed_at, 2)) as products_held_2m_ago,
+       count(distinct product) filter (where held_then(t, closed_at, 3)) as products_held_3m_ago,
+       count(distinct product) filter (where held_then(t, closed_at, 6)) as products_held_6m_ago,
+       count(distinct product) filter (where held_then(t, closed_at, 12)) as products_held_12m_ago,
+       count(distinct product) filter (where held_then(t, closed_at, 12) and still is null)
+         as products_dropped_12m
+from (select distinct customer_id from clients) c left join bought using (customer_id)
+left join (select distinct customer_id, product, true as still from bought where closed_at is null)
+  using (customer_id, product)
+group by all;
+
+-- block: held together
+select c.customer_id,
+       count(distinct category_of(product)) as categories_held,
+       count(distinct product) filter (where category_of(product) = 'deposit') as deposit_products_held,
+       count(distinct product) filter (where category_of(product) = 'loan') as loan_products_held,
+       (list_has_all(list(category_of(product)), ['payroll', 'card']))::int as holds_payroll_and_card,
+       (list_has_all(list(category_of(product)), ['loan', 'insurance']))::int
+         as holds_loan_and_insurance
+from (select distinct customer_id from clients) c
+left join (from bought where closed_at is null) using (customer_id)
+group by all;
+
+-- block: low ratings and complaints
+select c.customer_id,
+       avg(score) filter (where t >= now_() - interval 90 day)
+         - avg(score) filter (where t < now_() - interval 90 day) as rating_trend,
+       count(*) filter (where score <= 2 and channel in ('ai_call', 'human_call', 'wecom',
+                                                         'remote_agent', 'video'))
+         as remote_low_ratings_365d,
+       count(*) filter (where score <= 2 and channel in
+           ('smart_counter', 'teller', 'lobby_manager', 'relationship_manager', 'wealth_manager',
+            'loan_manager')) as offline_low_ratings_365d,
+       count(*) filter (where complaint) as complaints_365d,
+       avg(days_since(t) - days_since(resolved_at)) filter (where complaint) as mean_days_to_settle_365d
+from (select distinct customer_id from clients) c
+left join (select customer_id, channel, score::int as score, complaint::boolean as complaint,
+                  event_time::timestamp as t, seen(resolved_at) as resolved_at
+           from raw_ratings
+           where known(event_time::timestamp, available_at)
+             and event_time::timestamp >= now_() - interval 365 day) using (customer_id)
 group by all;

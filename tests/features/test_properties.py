@@ -94,37 +94,6 @@ def test_declared_ranges_hold(request, bank_name):
     assert broken == []
 
 
-def test_no_feature_is_constant_or_a_multiple_of_another(simulated_source, simulated_features):
-    features = [f for f in available_features(simulated_source) if not f.category]
-    columns = {f.name: simulated_features[f.name].to_numpy() for f in features}
-    constant = [n for n, v in columns.items() if len(np.unique(v[~np.isnan(v)])) < 2]
-    assert constant == []
-    directions: dict[bytes, str] = {}
-    copies = []
-    for name, values in columns.items():
-        key = _direction(values)
-        if key in directions:
-            copies.append((directions[key], name))
-        directions.setdefault(key, name)
-    never_closed = {
-        row[0]
-        for row in simulated_source.con.sql(
-            "select product from holdings group by product having count(closed_at) = 0"
-        ).fetchall()
-    }
-    # what nobody of so few customers has closed yet is held as often as it was bought
-    excused = {(f"holds_{one}", f"purchases_{one}") for one in never_closed}
-    assert set(copies) <= excused
-
-
-def _direction(values: np.ndarray) -> bytes:
-    """Bytes that are equal for columns that are affine images of each other."""
-    known = values[~np.isnan(values)]
-    centred = (values - known.mean()) / known.std()
-    sign = np.sign(centred[np.flatnonzero(np.abs(np.nan_to_num(centred)) > 1e-6)[0]])
-    return np.round(centred * sign, 6).tobytes()
-
-
 @given(st.lists(st.none() | WORDS, min_size=1, max_size=20), st.sets(WORDS))
 def test_unknown_words_and_missing_values_are_nan(cells, vocabulary):
     words = tuple(sorted(vocabulary))

@@ -1,0 +1,61 @@
+"""One measured job in a process of its own, so that its peak memory is its own.
+
+`python -m experiments.benchmarks.worker duckdb|pandas FOLDER` reads the events of a folder and
+computes the sixty window features; prints the seconds it took, reading apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from experiments.benchmarks import window_features
+from experiments.benchmarks.events import AS_OF
+from features.build import build
+from features.registry import available_features
+from features.sources import open_source
+from features.spine import customers_at, microseconds
+
+
+def measured(command: list[str]) -> tuple[str, float, float]:
+    """Run Python with these arguments; give its output, seconds and peak memory in GB.
+
+    Raises `subprocess.CalledProcessError`, with what it said, where it fails.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        begun = time.perf_counter()
+        process = subprocess.Popen([sys.executable, *command], stdout=out, stderr=err)  # noqa: S603
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        said = out.read().decode()
+        if process.returncode:
+            told = err.read().decode()
+            raise subprocess.CalledProcessError(process.returncode, command, said, told)
+    return said, seconds, usage.ru_maxrss / 1024**2
+
+
+def windows(engine: str, folder: Path) -> dict[str, Any]:
+    """Read the events and compute the sixty; seconds of each, and the rows."""
+    begun = time.perf_counter()
+    if engine == "pandas":
+        rows = len(window_features.with_pandas(folder, microseconds(AS_OF)))
+        return {"rows": rows, "seconds": time.perf_counter() - begun}
+    source = open_source(folder / "source.yaml", folder, AS_OF + timedelta(days=1))
+    by_name = {feature.name: feature for feature in available_features(source)}
+    wanted = [by_name[name] for name in window_features.names()]
+    rows = build(customers_at(source, [AS_OF]), wanted).num_rows
+    return {"rows": rows, "seconds": time.perf_counter() - begun}
+
+
+if __name__ == "__main__":
+    print(json.dumps(windows(sys.argv[1], Path(sys.argv[2]))))

@@ -1,0 +1,68 @@
+"""What is stored of a customer, and what a store says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AwareDatetime
+
+from features.config import StrictConfig
+from features.errors import OnePointError
+from features.state import CustomerState
+
+Vector = npt.NDArray[np.float64]
+
+Row = tuple[str, bytes | memoryview | None, str]
+"""A customer as written: id, vector (float64, little-endian; None without features), state JSON."""
+
+
+class OnlineStoreError(OnePointError):
+    """The online store is absent, unreadable or not of the form this version writes."""
+
+
+class OnlineStoreUnreachable(OnlineStoreError):
+    """What holds the store does not answer, or answers that this user may not read there."""
+
+
+@dataclass(frozen=True)
+class OnlineRecord:
+    """One customer as published: `vector` has shape (F,) float64, or is None without features."""
+
+    customer_id: str
+    as_of: datetime
+    vector: Vector | None
+    state: CustomerState
+
+
+class StoreMeta(StrictConfig):
+    """What all vectors of a store have in common: feature-set version, moment, feature names."""
+
+    version: str
+    as_of: AwareDatetime
+    names: tuple[str, ...]
+
+
+class Published(Protocol):
+    """An opened store of one version, whatever holds it; all but `close` may fail.
+
+    They raise `OnlineStoreError`. ``where`` names the store to a person and holds no password.
+    """
+
+    where: str
+    meta: StoreMeta
+
+    def get(self, customer_id: str) -> tuple[bytes | None, str | bytes] | None:
+        """Give a customer's vector and state as written; None for who is not there."""
+
+    def customer_ids(self) -> list[str]:
+        """Give all customers, in order of id."""
+
+    def is_current(self) -> bool:
+        """Whether no other version has taken this one's place."""
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""

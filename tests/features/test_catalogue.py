@@ -1,0 +1,402 @@
+"""The catalogue: what is told of a feature and a tag, and how much of it is true."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import lightgbm
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.catalog import load_catalog
+from features.catalogue.catalogue import (
+    Catalogue,
+    Described,
+    catalogue_of,
+    features_described,
+    tags_described,
+    with_importance,
+    with_spreads,
+)
+from features.catalogue.entries import FeatureEntry, needs_of
+from features.catalogue.importance import importance
+from features.catalogue.page import catalogue_page
+from features.catalogue.spread import Spread, spread_of
+from features.errors import ConfigError
+from features.feature_set import FeatureSet
+from features.page import element, histogram, number, page, percent, share_bar
+from features.page_assets import SCRIPT, STYLE
+from features.registry import all_features, available_features
+from features.sources import CONFIGS
+from features.spine import customers_at
+from features.tables import TABLES
+from features.tags.build import build_tags, held_tags
+from features.tags.registry import available_tags
+
+
+@pytest.fixture(scope="module")
+def bank_catalogue() -> Catalogue:
+    return catalogue_of(load_catalog(CONFIGS / "catalog" / "bank"))
+
+
+@pytest.fixture(scope="module")
+def example_tags(example_source, clock):
+    """Tags the eight customers can have, and the table of them."""
+    tags = available_tags(example_source)
+    return tags, build_tags(customers_at(example_source, [clock]), tags)
+
+
+@pytest.fixture(scope="module")
+def described(bank_catalogue, example_features, example_tags) -> Catalogue:
+    """The catalogue with the spreads of the eight customers."""
+    tags, table = example_tags
+    return bank_catalogue.model_copy(
+        update={
+            "features": features_described(bank_catalogue.features, example_features),
+            "tags": tags_described(bank_catalogue.tags, table, tags),
+            "described": Described(
+                source="example", as_of="2026-07-01T10:00+08:00", customers=8, all_customers=8
+            ),
+        }
+    )
+
+
+# --- what a feature needs
+
+
+def test_needs_go_through_what_a_feature_is_made_from(bank_catalogue):
+    features = all_features(load_catalog(CONFIGS / "catalog" / "bank"))
+    by_name = {feature.name: feature for feature in features}
+    assert needs_of(["demand_share"], by_name) == ("balances",)
+    assert needs_of(["salary_to_declared_income"], by_name) == (
+        "customers.income_cny", "transactions",
+    )  # fmt: skip
+    assert all(one.needs or not one.inputs for one in bank_catalogue.features)
+
+
+def test_every_feature_and_tag_is_told_in_both_languages(bank_catalogue):
+    for one in (*bank_catalogue.features, *bank_catalogue.tags):
+        assert re.search(r"[\u4e00-\u9fff]", one.zh), one.name
+        assert one.en, one.name
+        assert len(one.group_names) == 2
+    assert sum(count for *_, count in bank_catalogue.groups()) == len(
+        bank_catalogue.features
+    ) + len(bank_catalogue.tags)
+
+
+# --- distributions
+
+
+def numbers(*values) -> Spread:
+    return spread_of(pa.chunked_array([pa.array(values, pa.float64())]))
+
+
+def test_whole_numbers_of_a_small_range_have_a_bar_each():
+    spread = numbers(0, 0, 1, 3, None)
+    assert (spread.edges, spread.counts) == ((0, 1, 2, 3, 4), (2, 1, 0, 1))
+    assert (spread.missing, spread.missing_share) == (1, 0.2)
+    assert spread.quantiles == (0, 0, 0, 3, 3)
+
+
+def test_a_constant_is_one_bar():
+    assert numbers(2.5, 2.5).counts == (2,)
+    assert numbers(7, 7, 7).counts == (3,)
+
+
+def test_nothing_but_missing():
+    assert numbers(None, None) == Spread(rows=2, missing=2)
+
+
+def test_a_long_tail_has_a_log_scale_and_its_zeros_apart():
+    random = np.random.default_rng(1)
+    values = np.concatenate([np.zeros(500), np.exp(random.normal(8, 2, 500))])
+    spread = numbers(*values)
+    assert spread.log
+    assert spread.zeros == 500
+    assert sum(spread.counts) == 500
+    assert max(spread.counts) < 200
+    steps = np.diff(np.log(spread.edges))
+    assert steps == pytest.approx(steps[0])
+
+
+def test_a_long_tail_on_both_sides_shows_its_middle():
+    random = np.random.default_rng(1)
+    spread = numbers(*random.standard_t(1, 2_000))
+    assert not spread.log
+    assert sum(spread.counts) == 2_000
+    assert max(spread.counts) < 1_200
+
+
+def test_bars_are_those_numpy_counts():
+    random = np.random.default_rng(2)
+    values = random.normal(50, 10, 1_000)
+    spread = numbers(*values)
+    inner = [np.sum((values >= a) & (values < b)) for a, b in zip(
+        spread.edges[1:-2], spread.edges[2:-1], strict=True)]  # fmt: skip
+    assert spread.counts[1:-1] == tuple(inner)
+    assert spread.counts[0] == np.sum(values < spread.edges[1])
+    assert spread.counts[-1] == np.sum(values >= spread.edges[-2])
+
+
+def test_words_are_the_commonest():
+    words = [f"w{number}" for number in range(10) for _ in range(10 - number)]
+    spread = spread_of(pa.chunked_array([pa.array([*words, None])]))
+    assert spread.words[:2] == ("w0", "w1")
+    assert spread.counts[:2] == (10, 9)
+    assert sum(spread.counts) + spread.other + spread.missing == spread.rows == 56
+
+
+def test_spreads_are_of_the_built_features(described, example_features):
+    names = {one.name for one in described.features if one.spread is not None}
+    assert names == set(example_features.column_names[3:])
+    for one in described.features:
+        assert one.spread.rows == 8
+        assert one.spread.missing == example_features[one.name].null_count, one.name
+        known = sum(one.spread.counts) + one.spread.other + one.spread.zeros
+        assert known + one.spread.missing == 8, one.name
+
+
+def test_held_shares_are_those_of_the_customers(described, example_tags):
+    tags, table = example_tags
+    held = [{one.tag.code for one in held_tags(row, tags)} for row in table.to_pylist()]
+    for one in described.tags:
+        share = None if one.lost else np.mean([one.name in had for had in held])
+        assert one.held_share == share, one.name
+    assert {one.name for one in described.tags if one.lost} == set(tags.lost)
+    assert any(0 < (one.held_share or 0) < 1 for one in described.tags)
+
+
+def test_values_of_a_band_are_its_words(described):
+    (tier,) = [one for one in described.tags if one.name == "tier_aum"]
+    assert set(tier.spread.words) <= set(tier.words)
+    assert sum(tier.spread.counts) == tier.held_share * 8
+
+
+def test_what_a_bank_lacks_is_lost_and_not_zero(bank, bank_catalogue):
+    for name in set(TABLES) - {"customers", "interactions"}:
+        bank.without(name)
+    poorer = with_spreads(bank_catalogue, bank.open(), bank.clock)
+    lost = {one.name for one in poorer.features if one.spread is None}
+    assert "total_assets_cny" in lost
+    assert lost == {one.name for one in poorer.features if any(
+        need.split(".")[0] not in ("customers", "interactions") for need in one.needs)}  # fmt: skip
+    for one in poorer.tags:
+        assert one.lost == (one.held_share is None)
+    assert 0 < sum(one.lost for one in poorer.tags) < len(poorer.tags)
+    told = poorer.described
+    assert (told.source, told.customers, told.all_customers) == ("example", 8, 8)
+    assert told.as_of.isoformat() == "2026-07-01T10:00:00+08:00"
+
+
+def test_many_customers_are_sampled_always_the_same_ones(monkeypatch, example_source):
+    from features.catalogue import spread
+
+    everybody = spread.some_customers(example_source)
+    assert len(everybody) == 8
+    monkeypatch.setattr(spread, "MOST_CUSTOMERS", 3)
+    assert spread.some_customers(example_source) == everybody[:3]
+
+
+# --- importance
+
+
+@pytest.fixture(scope="module")
+def feature_set(example_features, example_source) -> FeatureSet:
+    return FeatureSet.learn(example_features, available_features(example_source))
+
+
+@pytest.fixture
+def release(tmp_path, feature_set):
+    """Two boosters: one over the features, one over the features and two context columns."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    wide = len(feature_set.names)
+    for name, extra in (("next_product", 0), ("channel_preference", 2)):
+        x = random.normal(size=(400, wide + extra))
+        y = x[:, 3] + 2 * x[:, -1] + random.normal(size=400)
+        options = {"num_leaves": 4, "verbosity": -1, "num_threads": 1, "seed": 1}
+        booster = lightgbm.train(options, lightgbm.Dataset(x, y), 5)
+        (folder / f"{name}.txt").write_text(booster.model_to_string(), "utf-8")
+    (folder / "features.json").write_text(feature_set.model_dump_json(), "utf-8")
+    seal(folder)
+    return folder
+
+
+def seal(folder) -> None:
+    files = [file for file in folder.iterdir() if file.name != "manifest.json"]
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    manifest = {"id": "abc123", "files": hashes}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def gains_by_hand(folder, wide: int) -> tuple[np.ndarray, float]:
+    """Sum split_gain by split_feature over the lines of the text models."""
+    gains, total = np.zeros(wide), 0.0
+    for file in folder.glob("*.txt"):
+        text = file.read_text("utf-8")
+        features = re.findall(r"^split_feature=(.*)$", text, re.M)
+        for places, worths in zip(
+            features, re.findall(r"^split_gain=(.*)$", text, re.M), strict=True
+        ):
+            for place, worth in zip(places.split(), worths.split(), strict=True):
+                total += float(worth)
+                if int(place) < wide:
+                    gains[int(place)] += float(worth)
+    return gains, total
+
+
+def test_importance_is_the_share_of_the_split_gain(release, feature_set):
+    release_id, shares = importance(release)
+    gains, total = gains_by_hand(release, len(feature_set.names))
+    assert release_id == "abc123"
+    assert list(shares) == list(feature_set.names)
+    # the text keeps six digits of a gain
+    assert list(shares.values()) == pytest.approx((gains / total).tolist(), abs=1e-5)
+    # the last column of the wide booster is context, and gained much
+    assert 0.3 < sum(shares.values()) < 0.9
+    assert shares[feature_set.names[3]] == sorted(shares.values())[-2]
+    assert shares[feature_set.names[-1]] == max(shares.values())
+
+
+def spoilt(folder, name: str) -> None:
+    (folder / name).write_text("tree\nversion=v4\n", "utf-8")
+
+
+RELEASES = {
+    "altered": (lambda folder: spoilt(folder, "next_product.txt"), "next_product.txt: its sha256"),
+    "missing": (lambda folder: (folder / "channel_preference.txt").unlink(), "missing from"),
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "names a folder that"),
+    "no JSON": (lambda folder: spoilt(folder, "manifest.json"), "not a manifest"),
+    "no features": (
+        lambda folder: ((folder / "features.json").unlink(), seal(folder)), "names no features",
+    ),
+    "elsewhere": (
+        lambda folder: (folder / "manifest.json").write_text(
+            json.dumps({"id": "x", "files": {"../outside.txt": "", "features.json": ""}})
+        ),
+        "is no file of the release",
+    ),
+    "narrow": (
+        lambda folder: (
+            (folder / "features.json").write_text(
+                (folder / "features.json").read_text().replace('"names":[', '"names":["a","b","c",')
+            ),
+            seal(folder),
+        ),
+        "fewer than",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", RELEASES)
+def test_a_release_that_cannot_be_trusted_is_not_read(release, what):
+    spoil, words = RELEASES[what]
+    spoil(release)
+    with pytest.raises(ConfigError, match=words):
+        importance(release)
+
+
+# --- the page
+
+
+class Reader(HTMLParser):
+    """Texts and tags of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(described) -> str:
+    shares = {one.name: 0.01 for one in described.features[:5]}
+    return catalogue_page(with_importance(described, "r1", shares))
+
+
+def test_a_row_for_every_entry(written, described):
+    rows = [found for tag, found in Reader(written).tags if tag == "tr" and "data-text" in found]
+    entries = [*described.features, *described.tags, *described.tags_not_carried]
+    assert len(rows) == len(entries)
+    for row, one in zip(rows, entries, strict=True):
+        assert one.name in row["data-text"]
+        assert one.zh in row["data-text"]
+        assert one.en in row["data-text"]
+    texts = set(Reader(written).texts)
+    for one in entries:
+        assert {one.name, one.zh, one.en} <= texts
+
+
+def test_a_page_asks_for_nothing_from_outside(written):
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<link|<img|<iframe|srcset", written)
+    tags = Reader(written).tags
+    assert not [found for _, found in tags if {"src", "href", "style"} & set(found)]
+    assert not [name for _, found in tags for name in found if name.startswith("on")]
+
+
+def test_the_policy_allows_the_pages_own_style_and_script_only(written):
+    (policy,) = [found["content"] for tag, found in Reader(written).tags
+                 if found.get("http-equiv") == "Content-Security-Policy"]  # fmt: skip
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["base-uri"] == rules["form-action"] == "'none'"
+    for name, text in (("style-src", STYLE), ("script-src", SCRIPT)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[name] == f"'sha256-{digest}'"
+        assert text in written
+
+
+def test_what_a_bank_writes_is_escaped():
+    evil = """<script>alert("1")</script>' & <b>"""
+    entry = FeatureEntry(
+        name=evil, group="holdings", group_names=(evil, evil), zh=evil, en=evil, unit=evil,
+        low=0, high=None, category=True, table=None, inputs=(), needs=(evil,),
+        spread=Spread(rows=1, missing=0, words=(evil,), counts=(1,)),
+    )  # fmt: skip
+    text = catalogue_page(
+        Catalogue(catalog=evil, features=(entry,), tags=(), tags_not_carried=(), release=evil)
+    )
+    read = Reader(text)
+    assert [tag for tag, _ in read.tags].count("script") == 1
+    assert "b" not in [tag for tag, _ in read.tags]
+    assert evil in read.texts
+
+
+def test_an_element_escapes_texts_and_keeps_markup():
+    inner = element("b", "<&>")
+    assert element("p", inner, ["x<", inner], None, title='"') == (
+        '<p title="&quot;"><b>&lt;&amp;&gt;</b>x&lt;<b>&lt;&amp;&gt;</b></p>'
+    )
+    assert "<title>&lt;i&gt; · e</title>" in page("<i>", "e")
+
+
+def test_bars_are_as_long_as_their_shares():
+    assert 'width="25.0"' in share_bar(0.25)
+    assert 'width="50.0"' in share_bar(0.25, of=0.5)
+    heights = re.findall(r'height="([\d.]+)"><title>', histogram((0, 5, 10), ("a", "b", "c")))
+    assert heights == ["0.0", "14.0", "28.0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.0, "0"), (-0.00001, "−1.0e-05"), (999.96, "1,000"), (12_345_678.9, "12,345,679"),
+     (0.5, "0.5"), (-1234.5, "−1,234")],
+)  # fmt: skip
+def test_numbers_are_written_for_people(value, told):
+    assert number(value) == told
+
+
+def test_shares_are_never_rounded_to_nothing_or_all():
+    assert percent(1e-9) == "< 0.1 %"
+    assert percent(1 - 1e-9) == "> 99.9 %"

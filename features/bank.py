@@ -6,7 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import narwhals.stable.v2 as nw
 import pyarrow as pa
@@ -34,6 +34,9 @@ class Bank(ABC):
     An engine says how a table is read, how a frame is computed once and kept, and how the rows of
     a spine are numbered; all else about customers is narwhals, the same on every engine.
     """
+
+    distinct_apart: ClassVar[bool] = False
+    """Whether counts of different values need a pass over the events of their own."""
 
     config: SourceConfig
     catalog: Catalog

@@ -61,9 +61,10 @@ def building(
     try:
         for history in dict.fromkeys(one.history for one in wanted if one.history):
             progress(history)
-            own = [one for one in wanted if one.history == history]
             past = HISTORIES[history][1](spine)
-            keep(history, past.group_by("row_id").agg(*map(_typed, own)), own)
+            own = [one for one in wanted if one.history == history]
+            for part, some in _passes(history, own, source.distinct_apart):
+                keep(part, past.group_by("row_id").agg(*map(_typed, some)), some)
         for number, own in enumerate(_layers(wanted)):
             inputs = dict.fromkeys(name for one in own for name in one.inputs)
             rows = source.gather(spine.table, [cells[name] for name in inputs])
@@ -74,6 +75,18 @@ def building(
     finally:
         for table in kept:
             source.drop(table)
+
+
+def _passes(
+    history: str, own: list[Feature], distinct_apart: bool
+) -> Iterator[tuple[str, list[Feature]]]:
+    """Give the aggregates that go over a history together, each with a name."""
+    distinct = [one for one in own if ".n_unique()" in repr(one.expr)] if distinct_apart else []
+    rest = [one for one in own if one not in distinct]
+    if rest:
+        yield history, rest
+    if distinct:
+        yield f"{history}_distinct", distinct
 
 
 def _layers(wanted: list[Feature]) -> Iterator[list[Feature]]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import narwhals.stable.v2 as nw
 import pyarrow as pa
@@ -98,6 +98,9 @@ def spark_session(
 @dataclass(kw_only=True)
 class SparkSource(Bank):
     """An opened source in a Spark session; ``folder`` holds what is kept."""
+
+    # beside others, Spark copies every row once for each column whose values it counts
+    distinct_apart: ClassVar[bool] = True
 
     session: SparkSession = field(repr=False)
     folder: Path

@@ -218,7 +218,7 @@ def _flags(spine: Spine, table: str, flag: str, channels: Sequence[str]) -> pa.T
         f"""select row_id, case channel {code} end as place, event_time * 2 + {flag}::bigint as time
             from rows"""  # noqa: S608
     ).to_arrow_table()
-    row_ids = np.unique(found["row_id"].to_numpy())
+    row_ids = np.sort(spine.source.arrow(spine.frame().select("row_id"))["row_id"].to_numpy())
     cells = np.searchsorted(row_ids, found["row_id"].to_numpy()) * len(channels)
     newest = np.full((len(row_ids), len(channels)), ALWAYS)
     np.maximum.at(newest.reshape(-1), cells + found["place"].to_numpy(), found["time"].to_numpy())
@@ -228,7 +228,7 @@ def _flags(spine: Spine, table: str, flag: str, channels: Sequence[str]) -> pa.T
         for place, one in enumerate(channels)
     )
     joined = pc.binary_join_element_wise(*texts, ",", null_handling="skip")
-    return pa.table({"row_id": row_ids, "text": joined})
+    return pa.table({"row_id": row_ids, "text": joined}).filter(pc.not_equal(joined, ""))
 
 
 def _consents(spine: Spine) -> pa.Table:

@@ -13,11 +13,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from features.histories import HISTORIES
 from features.sources import open_source
+from features.spine import data_end
 from features.terminal import parse_clock, print_gaps, print_json, run, stderr, steps
 from training.config import load_run_config
+from training.models.release import Release
 from training.report import MODEL, rules_table
 from training.run import TrainingRun, train
+from training.scoring import write_scores
 from training.tracking import database_url, log_run
 
 app = typer.Typer(no_args_is_help=True, help="From features to a release, kept in MLflow.")
@@ -84,6 +88,50 @@ def _print(finished: TrainingRun, run_id: str) -> None:
     folder = finished.release.folder
     console.print(f"release {finished.release.id} in {folder}", soft_wrap=True)
     console.print(f"MLflow run {run_id}; `make mlflow` shows it", soft_wrap=True)
+
+
+@app.command()
+def score(
+    release: Annotated[Path, typer.Option("--release", help="release folder to score with")],
+    source: Annotated[Path, typer.Option("--source", help="source YAML")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write, as scores.parquet")],
+    data: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option("--data", help="folder that {data} stands for"),
+    ] = None,
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="a time with zone, or `end` of the data")
+    ] = "end",
+    clock: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--clock", help="now, as in 2026-07-01T10:00+08:00"),
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="threads of LightGBM")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+) -> None:
+    """Score every customer with a release, for the tags that a model gives."""
+    loaded = Release.load(release)
+    with steps("reading the source"):
+        opened = open_source(source, data, parse_clock(clock))
+    print_gaps(*opened.gaps)
+    at = data_end(opened) if as_of == "end" else parse_clock(as_of)
+    with steps("scoring", total=len(HISTORIES)) as progress:
+        scored = write_scores(loaded, opened, at, out, threads, progress)
+    Console().print(
+        f"{out}: {scored.customers:,} customers, {scored.rows:,} scores of release {loaded.id} "
+        f"as of {at}",
+        soft_wrap=True,
+    )
+    if as_json:
+        print_json(
+            {
+                "out": str(out),
+                "release": loaded.id,
+                "as_of": at.isoformat(),
+                "customers": scored.customers,
+                "rows": scored.rows,
+            }
+        )
 
 
 @app.command()

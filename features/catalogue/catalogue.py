@@ -29,7 +29,7 @@ from features.spine import customers_at
 from features.tags.book import TagSettings
 from features.tags.build import build_tags
 from features.tags.registry import Tags, all_tags, available_tags
-from features.tags.tag import ENDS, Tag
+from features.tags.tag import ENDS, Tag, part_column
 
 
 class Described(StrictConfig):
@@ -133,13 +133,13 @@ def _held(table: pa.Table, tag: Tag, settings: TagSettings) -> npt.NDArray[np.bo
     if tag.value is None:
         has = np.zeros(table.num_rows, dtype=bool)
         for part in tag.parts:
-            has |= pc.is_valid(table[f"{tag.code}.{part}"]).to_numpy()
+            has |= pc.is_valid(table[part_column(tag.code, part)]).to_numpy()
     elif settings.shape == "flag":
         has = pc.fill_null(table[tag.code], 0).to_numpy() != 0
     else:
         has = pc.is_valid(table[tag.code]).to_numpy()
     if tag.ends is not None:
-        has = has & (pc.fill_null(table[f"{tag.code}.{ENDS}"], 0).to_numpy() > 0)
+        has = has & (pc.fill_null(table[part_column(tag.code, ENDS)], 0).to_numpy() > 0)
     return has
 
 

@@ -24,18 +24,20 @@ def features() -> list[Feature]:
 
 
 def _averages() -> list[Feature]:
+    # sums are cast before they are divided: Spark divides decimals into decimals of few digits
     this_month = nw.col("as_of_day") - nw.col("month_start_day")
     return [
         Feature(
             "average_assets_30d_cny", "asset_size", "CNY", "30日日均资产",
             "Average closing assets of the last 30 days",
-            _balance_days("assets_cny", "days_30") / 30, history="asset_steps", low=None, empty=0,
+            _balance_days("assets_cny", "days_30").cast(nw.Float64) / 30, history="asset_steps",
+            low=None, empty=0,
         ),
         Feature(
             "average_assets_before_30d_cny", "asset_size", "CNY", "前90日日均资产(不含近30日)",
             "Average closing assets of the 90 days before the last 30",
-            _balance_days("assets_cny", "days_before_30") / 90, history="asset_steps", low=None,
-            empty=0,
+            _balance_days("assets_cny", "days_before_30").cast(nw.Float64) / 90,
+            history="asset_steps", low=None, empty=0,
         ),
         Feature(
             "average_assets_month_cny", "asset_size", "CNY", "当月日均资产",

@@ -82,8 +82,8 @@ def customer_rows(
     """Pack built features and the states of the same customers, in the same order, into rows."""
     matrix = np.ascontiguousarray(feature_set.encode(table), dtype="<f8")
     width = 8 * matrix.shape[1]
-    # slices of one buffer: no vector is copied before the store copies it
-    packed = memoryview(matrix.tobytes())
+    # slices of the matrix itself: no vector is copied before the store copies it
+    packed = memoryview(matrix.reshape(-1).view(np.uint8))
     vectors = (packed[first : first + width] for first in range(0, width * len(matrix), width))
     return zip(table["customer_id"].to_pylist(), vectors, states.to_pylist(), strict=True)
 

@@ -14,7 +14,7 @@ from features.build import Progress, building
 from features.history import Frame
 from features.spine import Spine, moment
 from features.tags.registry import Tags, available_tags
-from features.tags.tag import ENDS, Tag
+from features.tags.tag import ENDS, Tag, part_column
 
 Value = float | str
 
@@ -25,7 +25,7 @@ def building_tags(
 ) -> Iterator[Frame]:
     """Give tags of every spine row as a lazy frame of the source's engine; all it can have.
 
-    Columns: `row_id`, `customer_id`, `as_of`, then `code`, `code.part` and `code.ends_in_days`.
+    Columns: `row_id`, `customer_id`, `as_of`, then `code`, `code__part` and `code__ends_in_days`.
     """
     tags = available_tags(spine.source) if tags is None else tags
     columns = [one for tag in tags.tags for one in tag.columns(tags.book[tag.code])]
@@ -61,7 +61,7 @@ def held_tags(row: dict[str, Any], tags: Tags) -> list[HeldTag]:
     as_of = moment(row["as_of"])
     for tag in tags.tags:
         value = row.get(tag.code)
-        names = [f"{tag.code}.{part}" for part in tag.parts]
+        names = [part_column(tag.code, part) for part in tag.parts]
         parts = {
             part: row[name]
             for part, name in zip(tag.parts, names, strict=True)
@@ -74,7 +74,7 @@ def held_tags(row: dict[str, Any], tags: Tags) -> list[HeldTag]:
             has = bool(value) if settings.shape == "flag" else value is not None
         days = settings.validity_days
         if tag.ends is not None:
-            left = row[f"{tag.code}.{ENDS}"]
+            left = row[part_column(tag.code, ENDS)]
             has = has and left is not None and left > 0
             days = min(days, left) if has else 0.0
         if has:

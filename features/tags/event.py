@@ -16,7 +16,6 @@ from features.feature import Feature, ratio
 from features.spine import MICROSECONDS_A_DAY
 from features.tags.book import TagBook
 from features.tags.event_facts import credit_offers, event_facts
-from features.tags.months import day_of_month
 from features.tags.tag import Tag, flag
 
 
@@ -113,19 +112,12 @@ def _maturity_unplaced(book: TagBook) -> Tag:
 def _payday_window(book: TagBook) -> Tag:
     rule = book["payday_window"]
     around = round(rule.number("around_days"))
-    payday = nw.col("fact_salary_day_of_month")
-    distance: nw.Expr = nw.lit(None)
-    for days in range(around, -around - 1, -1):
-        day = nw.col("as_of_day") + days
-        short_month = (day_of_month(day + 1) == 1) & (day_of_month(day) < payday)
-        due = (day_of_month(day) == payday) | short_month
-        distance = nw.when(due).then(nw.lit(days)).otherwise(distance)
-    distance = distance.cast(nw.Int64)
+    distance = nw.col("fact_payday_distance_days")
     today = nw.col("as_of_day") * MICROSECONDS_A_DAY
     gone = (nw.col("as_of") + nw.col("utc_offset_us") - today) / MICROSECONDS_A_DAY
     return _event(
         "payday_window",
-        ("fact_salary_payments", "fact_salary_days", "fact_salary_day_of_month"),
+        ("fact_salary_payments", "fact_salary_days", "fact_payday_distance_days"),
         (nw.col("fact_salary_payments") >= rule.number("payments"))
         & (nw.col("fact_salary_days") <= rule.number("recent_days"))
         & ~distance.is_null(),

@@ -110,7 +110,25 @@ def _paydays(book: TagBook) -> list[Feature]:
             "Day of the month of the newest salary", day_of_month(day), history="transactions",
             low=1, high=31,
         ),
+        Feature(
+            "fact_payday_distance_days", "life_stage", "days", "距预计代发日天数",
+            "Days to the expected payday, where it is near (negative: since it)",
+            _distance(round(rule.number("around_days"))), inputs=("fact_salary_day_of_month",),
+            low=None,
+        ),
     ]  # fmt: skip
+
+
+def _distance(around: int) -> nw.Expr:
+    """Days to the day of the month of the newest salary, or to the end of a month without it."""
+    payday = nw.col("fact_salary_day_of_month")
+    distance: nw.Expr = nw.lit(None)
+    for days in range(around, -around - 1, -1):
+        day = nw.col("as_of_day") + days
+        short_month = (day_of_month(day + 1) == 1) & (day_of_month(day) < payday)
+        due = (day_of_month(day) == payday) | short_month
+        distance = nw.when(due).then(nw.lit(days)).otherwise(distance)
+    return distance
 
 
 def _journeys() -> list[Feature]:

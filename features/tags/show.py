@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from features.bank import Bank
@@ -69,7 +69,7 @@ class ToldCustomer:
             }
             for one in self.tags
         ]
-        as_of = self.vocabulary.as_of.isoformat()
+        as_of = self.vocabulary.as_of.astimezone(UTC).isoformat()
         lost = list(self.lost)
         return {"customer_id": self.customer_id, "as_of": as_of, "tags": told, "lost": lost}
 
@@ -86,7 +86,7 @@ class TagHolders:
     def json(self) -> dict[str, Any]:
         """Give what a program reads."""
         found = [{"customer_id": name, **told.json()} for name, told in self.customers]
-        as_of = self.vocabulary.as_of.isoformat()
+        as_of = self.vocabulary.as_of.astimezone(UTC).isoformat()
         return {"tag": self.code, "as_of": as_of, "count": len(found), "customers": found}
 
 

@@ -14,6 +14,11 @@ ENDS = "ends_in_days"
 """Part that tells how many days after `as_of` an event tag ends."""
 
 
+def part_column(code: str, part: str) -> str:
+    """Name the column of a tag's part; a dot would mean a field of a struct to Spark."""
+    return f"{code}__{part}"
+
+
 @dataclass(frozen=True)
 class Tag:
     """One tag, row by row over the features and facts in ``inputs``.
@@ -33,13 +38,13 @@ class Tag:
     ends: nw.Expr | None = None
 
     def columns(self, settings: TagSettings) -> list[Feature]:
-        """Give the tag's columns as row-by-row features: `code`, `code.part`."""
+        """Give the tag's columns as row-by-row features: `code`, `code__part`."""
         exprs = {} if self.value is None else {self.code: (self.value, settings.shape == "text")}
         for part, expr in self.parts.items():
             text = part in self.texts or (self.value is None and settings.shape == "text")
-            exprs[f"{self.code}.{part}"] = (expr, text)
+            exprs[part_column(self.code, part)] = (expr, text)
         if self.ends is not None:
-            exprs[f"{self.code}.{ENDS}"] = (self.ends, False)
+            exprs[part_column(self.code, ENDS)] = (self.ends, False)
         return [
             Feature(
                 name, "experience", settings.unit or settings.shape, settings.names.zh,

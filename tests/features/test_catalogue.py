@@ -35,6 +35,7 @@ from features.spine import customers_at
 from features.tables import TABLES
 from features.tags.build import build_tags, held_tags
 from features.tags.registry import available_tags
+from features.tags.tag import ENDS, part_column
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,18 @@ def test_held_shares_are_those_of_the_customers(described, example_tags):
         assert one.held_share == share, one.name
     assert {one.name for one in described.tags if one.lost} == set(tags.lost)
     assert any(0 < (one.held_share or 0) < 1 for one in described.tags)
+
+
+def test_an_event_that_has_ended_is_held_by_nobody(bank_catalogue, example_tags):
+    tags, table = example_tags
+    for one in tags.tags:
+        if one.ends is not None:
+            place = table.column_names.index(part_column(one.code, ENDS))
+            table = table.set_column(place, table.field(place), pa.array([0.0] * 8))
+    held = tags_described(bank_catalogue.tags, table, tags)
+    events = [one for one in held if one.event and not one.lost]
+    assert len(events) > 5
+    assert {one.held_share for one in events} == {0}
 
 
 def test_values_of_a_band_are_its_words(described):

@@ -57,6 +57,14 @@ def test_features_of_the_eight_customers(example_source, example_folder, raw_vie
     assert len(told) >= 160
 
 
+def test_days_close_at_the_banks_midnight(bank, raw_views):
+    """A balance of the very midnight in Shanghai, and one after it, belong to the new day."""
+    bank.append("balances", "complaining,2026-06-20 16:00:00,deposit,50000.00,")
+    bank.append("balances", "managed,2026-06-14 17:30:00,demand,3000000.00,")
+    for as_of in (MIDSUMMER, datetime(2026, 6, 21, 15, 59, tzinfo=UTC)):
+        assert_agrees(bank.open(), raw_views(bank.folder, as_of), as_of)
+
+
 @pytest.mark.parametrize(
     "as_of",
     [datetime(2025, 10, 31, 16, tzinfo=UTC), IN_SPRING],

@@ -35,12 +35,33 @@ MOMENTS = [
 ]
 
 
+# for a few hundred rows, compiling takes longer than running
+QUICK = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "1",
+}
+
+
 @pytest.fixture(scope="module")
 def session():
-    from features.spark import spark_session
+    from features.spark import SETTINGS, spark_session
 
-    with spark_session() as session:
-        yield session
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        with spark_session(memory_gb=3, settings=SETTINGS | QUICK) as session:
+            yield session
+
+
+def yaml_of(folder: Path, *tables: str) -> Path:
+    """The simulated bank's source, of a few tables only: each takes Spark some jobs to check."""
+    path = folder / "few.yaml"
+    kept = "".join(
+        f"  {name}: \"from read_parquet('{{data}}/{name}.parquet')\"\n" for name in tables
+    )
+    path.write_text(f"name: few\ncatalog: bank\ntables:\n{kept}", "utf-8")
+    return path
 
 
 def everything(spine) -> pa.Table:
@@ -118,10 +139,10 @@ def test_a_breach_is_told_in_the_same_words(session, simulated_folder, tmp_path)
     pq.write_table(
         ratings.set_column(column, field, pa.array(scores, field.type)), tables / "ratings.parquet"
     )
-    told = []
+    told, yaml = [], yaml_of(tmp_path, "customers", "holdings", "ratings")
     for open_it in (
-        lambda: open_source(YAML, tables, CLOCK),
-        lambda: open_spark_source(YAML, tables, CLOCK, session).__enter__(),
+        lambda: open_source(yaml, tables, CLOCK),
+        lambda: open_spark_source(yaml, tables, CLOCK, session).__enter__(),
     ):
         with pytest.raises(ContractError) as caught:
             open_it()
@@ -146,15 +167,19 @@ def test_files_that_spark_does_not_read(session, example_yaml, example_folder, t
         pass
 
 
-def test_a_moment_is_written_once(spark_source, tmp_path):
-    rows = build_on_spark(spark_source, tmp_path, MOMENTS[:1], lambda _: None)
-    folder = tmp_path / folder_name(MOMENTS[0])
-    built = pq.read_table(folder, partitioning=None)
-    assert rows == {folder.name: built.num_rows}
-    wanted = [one.name for one in available_features(spark_source)]
-    assert built.column_names == ["customer_id", "as_of", *wanted]
-    assert build_on_spark(spark_source, tmp_path, MOMENTS[:1], lambda _: None) == {}
-    assert list(tmp_path.glob(".*")) == []
+def test_a_moment_is_written_once(session, simulated_folder, tmp_path):
+    from features.spark import open_spark_source
+
+    yaml, out = yaml_of(tmp_path, "customers", "holdings"), tmp_path / "out"
+    with open_spark_source(yaml, simulated_folder, CLOCK, session) as source:
+        rows = build_on_spark(source, out, MOMENTS[:1], lambda _: None)
+        folder = out / folder_name(MOMENTS[0])
+        built = pq.read_table(folder, partitioning=None)
+        assert rows == {folder.name: built.num_rows}
+        wanted = [one.name for one in available_features(source)]
+        assert built.column_names == ["customer_id", "as_of", *wanted]
+        assert build_on_spark(source, out, MOMENTS[:1], lambda _: None) == {}
+    assert list(out.glob(".*")) == []
 
 
 def test_without_pyspark_it_says_what_to_install(monkeypatch):

@@ -4,10 +4,11 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from features.spine import customers_at
+from features.spine import customers_at, subset
 from features.state import (
     BrokenApplication,
     CreditOffer,
+    CustomerState,
     Holding,
     Owner,
     PastContact,
@@ -15,7 +16,7 @@ from features.state import (
     Restriction,
     RiskAssessment,
 )
-from features.states import customer_states
+from features.states import customer_states, state_texts
 
 BEFORE = datetime(2026, 6, 10, tzinfo=UTC)
 
@@ -168,3 +169,108 @@ def test_what_a_bank_cannot_know_is_none(bank):
     assert (state.demand_cny, state.assets_cny, state.overdue_days) == (None, None, None)
     assert (state.owner, state.outlet) == (None, None)
     assert state.missing == ("balances", "accounts", "orgs", "staff")
+
+
+def broken(bank, *lines: str) -> BrokenApplication | None:
+    """What is broken off of `managed`, who has applied for nothing, after these interactions."""
+    filled = (f"managed,2026-06-{line},,,,,,," for line in lines)
+    bank.append("interactions", *filled)
+    (state,) = customer_states(customers_at(bank.open(), [bank.clock], ["managed"]))
+    return state.broken_application
+
+
+def test_the_stage_of_a_broken_application_is_the_last_told(bank):
+    assert broken(
+        bank,
+        "29 10:00:00,mobile_bank,apply,fund_r3,application",
+        "29 10:05:00,video,step,fund_r3,interview",
+        "29 10:06:00,mobile_bank,error,fund_r3,",
+        "29 10:07:00,teller,abandon,fund_r3,signing",
+    ) == BrokenApplication(
+        offer="fund_r3", stage="interview", channel="video", event_time=utc(2026, 6, 29, 10, 5)
+    )
+
+
+def test_a_broken_application_without_stages_is_at_its_start(bank):
+    assert broken(
+        bank,
+        "29 09:00:00,video,step,fund_r3,interview",
+        "29 10:00:00,mobile_bank,apply,fund_r3,",
+    ) == BrokenApplication(
+        offer="fund_r3", stage="application", channel="mobile_bank",
+        event_time=utc(2026, 6, 29, 10),
+    )  # fmt: skip
+
+
+def test_a_completed_application_leaves_the_one_before(bank):
+    found = broken(
+        bank,
+        "29 10:00:00,mobile_bank,apply,fund_r3,application",
+        "30 10:00:00,teller,apply,deposit_1y,application",
+        "30 10:20:00,teller,complete,deposit_1y,signing",
+    )
+    assert found is not None
+    assert (found.offer, found.event_time) == ("fund_r3", utc(2026, 6, 29, 10))
+
+
+def test_of_two_broken_applications_the_newer(bank):
+    found = broken(
+        bank,
+        "29 10:00:00,mobile_bank,apply,deposit_1y,application",
+        "29 12:00:00,teller,apply,fund_r3,application",
+        "30 10:00:00,mobile_bank,step,deposit_1y,signing",
+    )
+    assert found is not None
+    assert (found.offer, found.event_time) == ("fund_r3", utc(2026, 6, 29, 12))
+
+
+def test_an_application_begun_again_after_one_was_completed_is_broken(bank):
+    found = broken(
+        bank,
+        "29 10:00:00,teller,apply,deposit_1y,application",
+        "29 10:20:00,teller,complete,deposit_1y,signing",
+        "29 10:20:00.000001,mobile_bank,apply,deposit_1y,application",
+    )
+    assert found is not None
+    assert (found.offer, found.channel) == ("deposit_1y", "mobile_bank")
+
+
+def test_an_application_completed_at_once_or_older_than_72_hours_is_not_broken(bank):
+    assert broken(
+        bank,
+        "28 01:59:59.999999,teller,apply,fund_r3,application",
+        "29 10:00:00,teller,apply,deposit_1y,application",
+        "29 10:00:00,teller,complete,deposit_1y,signing",
+    ) is None  # fmt: skip
+
+
+def test_any_text_of_the_bank_is_kept(bank):
+    name = 'the "corner" \\ 路, {1}'
+    bank.replace("orgs", "人民路支行", '"' + name.replace('"', '""') + '"')
+    (state,) = customer_states(customers_at(bank.open(), [bank.clock], ["old_branch"]))
+    assert state.outlet.name == name
+
+
+def test_money_is_exact_where_a_float_can_hold_it(bank):
+    bank.append("balances", "managed,2026-06-30 10:00:01,metal,12345678901234.56,")
+    bank.append("holdings", "managed,cd_3y,2026-06-30 00:00:00,,0.07,,teller,")
+    (state,) = customer_states(customers_at(bank.open(), [bank.clock], ["managed"]))
+    assert state.assets_cny > 12_345_678_901_234.56
+    assert state.holdings[-1].amount_cny == 0.07
+
+
+def test_part_of_a_spine_has_the_states_of_the_whole(example_spine, now):
+    part = subset(example_spine, [2, 5, 7])
+    states = list(customer_states(part))
+    assert states == [list(now.values())[place] for place in (1, 4, 6)]
+    example_spine.source.drop(part.table)
+
+
+def test_a_spine_without_customers_has_no_states(example_source):
+    spine = customers_at(example_source, [datetime(1990, 1, 1, tzinfo=UTC)])
+    assert list(customer_states(spine)) == []
+
+
+def test_a_state_is_published_as_what_it_is_read_as(example_spine, now):
+    texts = state_texts(example_spine).to_pylist()
+    assert [CustomerState.model_validate_json(text) for text in texts] == list(now.values())

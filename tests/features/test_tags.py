@@ -24,7 +24,7 @@ from features.tables import TABLES
 from features.tags.book import ALL_GROUPS, load_tag_book
 from features.tags.build import build_tags, held_tags
 from features.tags.registry import all_tags, available_tags
-from features.tags.tag import ENDS
+from features.tags.tag import ENDS, part_column
 
 NOW = datetime(2026, 7, 1, 2, tzinfo=UTC)
 FOLDER = Path(__file__).with_name("tag_cases")
@@ -114,7 +114,9 @@ def test_who_has_it_and_who_just_has_not(group, built):
         (tag,) = (one for one in tags.tags if one.code == code)
         held = {one.tag.code: one for one in held_tags(row, tags)}
         parts = {
-            part: row[f"{code}.{part}"] for part in tag.parts if row[f"{code}.{part}"] is not None
+            part: row[part_column(code, part)]
+            for part in tag.parts
+            if row[part_column(code, part)] is not None
         }
         told = (code in held, row.get(code), parts)
         expected = (has, case.get("value"), case.get("parts", {}))
@@ -125,7 +127,7 @@ def test_who_has_it_and_who_just_has_not(group, built):
             wrong.append(f"{customer}: built {told}, by hand {expected}")
         if "ends" in case:
             ends = datetime.fromisoformat(moment_of(case["ends"])).replace(tzinfo=UTC)
-            left = row[f"{code}.{ENDS}"]
+            left = row[part_column(code, ENDS)]
             if left is None or abs((ends - NOW) / timedelta(days=1) - left) > 1e-9:
                 wrong.append(f"{customer}: ends in {left} days, by hand at {ends}")
             if has and abs(held[code].expires_at - ends) > timedelta(microseconds=1):
@@ -151,8 +153,8 @@ def test_having_and_not_having_differ(group, built):
         for code, customer, has, _ in cases_of(group):
             if code == tag.code:
                 row = rows[customer]
-                left = row.get(f"{code}.{ENDS}")
-                cells = [row.get(code), *(row[f"{code}.{part}"] for part in tag.parts)]
+                left = row.get(part_column(code, ENDS))
+                cells = [row.get(code), *(row[part_column(code, part)] for part in tag.parts)]
                 values[has].add((*cells, left is not None and left > 0))
         assert not values[True] & values[False], tag.code
 

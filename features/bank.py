@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from features.catalog import Catalog
 from features.source_config import SourceConfig
-from features.tables import TABLES
+from features.tables import BROUGHT
 
 Frame = nw.LazyFrame[Any]
 
@@ -91,20 +91,22 @@ class Bank(ABC):
     @property
     def missing_tables(self) -> tuple[str, ...]:
         """Tables of the contract that the bank does not bring, in contract order."""
-        return tuple(name for name in TABLES if name not in self.rows)
+        return tuple(name for name in BROUGHT if name not in self.rows)
 
     @property
     def gaps(self) -> tuple[int, int]:
         """How many tables, and columns of the tables there are, the bank does not bring."""
-        return len(self.missing_tables), sum(map(len, self.missing_columns.values()))
+        columns = [lacking for name, lacking in self.missing_columns.items() if name in BROUGHT]
+        return len(self.missing_tables), sum(map(len, columns))
 
     def losses(self) -> list[tuple[str, str]]:
         """Name what is missing (`table` or `table.column`) and what is lost with it."""
-        tables = [(name, TABLES[name].lost) for name in self.missing_tables]
+        tables = [(name, BROUGHT[name].lost) for name in self.missing_tables]
         columns = [
-            (f"{name}.{column}", TABLES[name].column(column).lost)
+            (f"{name}.{column}", BROUGHT[name].column(column).lost)
             for name, lacking in self.missing_columns.items()
             for column in lacking
+            if name in BROUGHT
         ]
         return [*tables, *columns]
 

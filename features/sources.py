@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from features.bank import Bank, Cell, Frame, gathering
 from features.checks import check_table
+from features.errors import SourceError
 from features.reading import read_select, store_table
 from features.source_config import (
     CONFIGS,
@@ -115,7 +116,13 @@ class Source(Bank):
         return prints
 
 
-def open_source(path: Path, data: Path | None, clock: datetime, threads: int = 2) -> Source:
+def open_source(
+    path: Path,
+    data: Path | None,
+    clock: datetime,
+    threads: int = 2,
+    scores: Path | None = None,
+) -> Source:
     """Read a bank's tables through its source YAML and hold them to the contract.
 
     Parameters
@@ -128,6 +135,8 @@ def open_source(path: Path, data: Path | None, clock: datetime, threads: int = 2
         Now, with a time zone: nothing may have happened later.
     threads
         Threads of DuckDB.
+    scores
+        A Parquet file that `python -m training score` wrote; it becomes the table `scores`.
 
     Raises
     ------
@@ -141,16 +150,27 @@ def open_source(path: Path, data: Path | None, clock: datetime, threads: int = 2
     config = load_source_config(path)
     catalog = load_source_catalog(path, config)
     selects = config.selects(path, data)
+    if scores is not None and "scores" in selects:
+        raise SourceError(f"{path} has a table 'scores' already; leave {scores} out")
     source = Source(config, catalog, con=connect(threads))
     for name, select in in_reading_order(selects).items():
         where = f"{path}: table '{name}'"
         raw = read_select(source.con, select, config.database_env, where)
-        identified = "identities" in source.rows
-        source.missing_columns[name] = store_table(source.con, TABLES[name], raw, where, identified)
-        source.rows[name] = source.con.table(name).aggregate("count(*)").fetchall()[0][0]
+        _store(source, name, raw, where)
+    if scores is not None:
+        where = f"{scores}: table 'scores'"
+        file = str(scores).replace("'", "''")
+        raw = read_select(source.con, f"from read_parquet('{file}')", None, where)
+        _store(source, "scores", raw, where)
     for name in source.rows:
         check_table(source.frame(name), TABLES[name], catalog, clock_us(clock))
     return source
+
+
+def _store(source: Source, name: str, raw: duckdb.DuckDBPyRelation, where: str) -> None:
+    identified = "identities" in source.rows
+    source.missing_columns[name] = store_table(source.con, TABLES[name], raw, where, identified)
+    source.rows[name] = source.con.table(name).aggregate("count(*)").fetchall()[0][0]
 
 
 def in_reading_order(selects: dict[str, str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from features.catalog import STAGES
+
 Dtype = Literal["id", "text", "time", "date", "money", "number", "integer", "flag"]
 
 INTERACTION_KINDS = (
@@ -22,6 +24,10 @@ INTERACTION_KINDS = (
 TRANSACTION_KINDS = (
     "payroll", "pension", "repayment", "bill", "transfer_in", "transfer_out", "spend",
 )  # fmt: skip
+SCORE_HEADS = ("start", "preference", "completion")
+"""What a score is a probability of: that the customer starts the product, that he chooses the
+channel for it at that stage, that it gets done if it is handled there."""
+
 ASSET_CLASSES = ("demand", "deposit", "wealth", "fund", "insurance", "metal")
 """Classes of balances; `demand` is money on current accounts."""
 
@@ -56,13 +62,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns, the key that may not be doubled, and what is lost without it."""
+    """One table: its columns, the key that may not be doubled, and what is lost without it.
+
+    An ``own`` table is written by OnePoint itself (`python -m training score`): no bank is asked
+    for it, and none lacks it.
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     required: bool = False
     lost: str = ""
+    own: bool = False
 
     @property
     def has_history(self) -> bool:
@@ -115,9 +126,7 @@ TABLES: dict[str, Table] = {
                 Column("kind", "text", allowed=INTERACTION_KINDS,
                        lost="applications, completions and errors: every row is a touch"),
                 Column("product", "id", vocabulary=("offers",), lost="interest by offer"),
-                Column("stage", "text", allowed=(
-                    "application", "interview", "approval", "signing", "servicing", "inquiry",
-                    "rating"), lost="channel preference by stage"),
+                Column("stage", "text", allowed=STAGES, lost="channel preference by stage"),
                 Column("session_id", "id", lost="sessions"),
                 Column("amount_cny", "money", unit="CNY", low=0, lost="amounts applied for"),
                 Column("duration_s", "number", unit="s", low=0, lost="time spent"),
@@ -349,7 +358,26 @@ TABLES: dict[str, Table] = {
             key=("identity",),
             lost="rows under a phone number, openid or device of a customer",
         ),
+        Table(
+            "scores",
+            (
+                CUSTOMER,
+                EVENT_TIME,
+                Column("head", "text", required=True, allowed=SCORE_HEADS),
+                Column("product", "id", required=True, vocabulary=("offers",)),
+                Column("stage", "text", allowed=STAGES),
+                _channel(required=False),
+                Column("probability", "number", required=True, low=0, high=1),
+                Column("release", "id", required=True),
+            ),
+            key=("customer_id", "event_time", "head", "product", "stage", "channel"),
+            lost="tags that a model gives",
+            own=True,
+        ),
     )
 }  # fmt: skip
 """Every table of the contract by name. `orgs.business_scope` lists offer categories, separated
 by `;`, that the outlet may handle; empty or missing = all."""
+
+BROUGHT: dict[str, Table] = {name: table for name, table in TABLES.items() if not table.own}
+"""The tables a bank may bring: the contract without those that OnePoint writes itself."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from experiments.simulated_bank.luck import Bools, Ints
 from experiments.simulated_bank.timeline import NEVER
-from features.tables import TABLES, Column, Table
+from features.tables import BROUGHT, TABLES, Column, Table
 
 MISSING = -1
 """The null of text columns, which hold codes of their vocabulary, and of flags."""
@@ -101,7 +101,7 @@ class TableLog:
     def write(self, folder: Path) -> dict[str, int]:
         """Write one Parquet file a table; returns the number of rows by table."""
         counts = {}
-        for name, form in TABLES.items():
+        for name, form in BROUGHT.items():
             if name == "identities":
                 continue
             whole = self.columns(name)

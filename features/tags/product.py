@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import reduce
-from operator import add
+from operator import add, mul
 
 import narwhals.stable.v2 as nw
 
@@ -32,6 +32,7 @@ def facts(catalog: Catalog, book: TagBook) -> list[Feature]:
         *_regular_purchases(),
         *_protection(catalog, book),
         *_cards(book),
+        *_starts(catalog),
     ]
 
 
@@ -162,8 +163,82 @@ def _cards(book: TagBook) -> list[Feature]:
     ]  # fmt: skip
 
 
+def _starts(catalog: Catalog) -> list[Feature]:
+    """Say how probable it is that he starts a product of each category, and its rank from 0."""
+    declared = [
+        Feature(
+            "fact_start_score_days", "holdings", "days", "产品评分天数", "Days since he was scored",
+            newest_days(ANY), history="newest_scores",
+        )
+    ]  # fmt: skip
+    names = _category_names(catalog)
+    for category in names:
+        products = products_in(catalog, [category])
+        declared += [
+            Feature(
+                f"fact_start_{one}", "holdings", "probability", f"开始概率:{one}",
+                f"Probability of starting {one}",
+                nw.when(is_("head", "start") & is_("product", one))
+                .then(nw.col("probability"))
+                .max(),
+                history="newest_scores", empty=0, high=1,
+            )
+            for one in products
+        ]  # fmt: skip
+        none = reduce(mul, (1 - nw.col(f"fact_start_{one}") for one in products))
+        declared.append(
+            Feature(
+                f"fact_starts_{category}", "holdings", "probability", f"开始概率:{category}",
+                f"Probability of starting any product of {category}", 1 - none,
+                inputs=tuple(f"fact_start_{one}" for one in products), high=1,
+            )
+        )  # fmt: skip
+    columns = [f"fact_starts_{category}" for category in names]
+    for place, (category, column) in enumerate(zip(names, columns, strict=True)):
+        # of equal ones the first of the catalog stands first
+        ahead = [nw.col(other) >= nw.col(column) for other in columns[:place]]
+        ahead += [nw.col(other) > nw.col(column) for other in columns[place + 1 :]]
+        declared.append(
+            Feature(
+                f"fact_start_rank_{category}", "holdings", "rank", f"开始概率名次:{category}",
+                f"Categories more probable than {category}", _sum([flag(one) for one in ahead]),
+                inputs=tuple(columns),
+            )
+        )  # fmt: skip
+    return declared
+
+
+def _product_pref3(catalog: Catalog, book: TagBook) -> Tag:
+    names = _category_names(catalog)
+    days = nw.col("fact_start_score_days")
+    fresh = days <= book["product_pref3"].number("score_days")
+
+    def placed(category: str, places: Collection[int]) -> nw.Expr:
+        rank, p = nw.col(f"fact_start_rank_{category}"), nw.col(f"fact_starts_{category}")
+        return fresh & rank.is_in(list(places)) & (p > 0)
+
+    def at(place: int) -> nw.Expr:
+        found: nw.Expr = nw.lit(None)
+        for category in names:
+            found = nw.when(placed(category, [place])).then(nw.lit(category)).otherwise(found)
+        return found
+
+    listed = nw.concat_str(*(at(place) for place in range(3)), separator=";", ignore_nulls=True)
+    return Tag(
+        "product_pref3",
+        (
+            "fact_start_score_days",
+            *(f"fact_{what}_{one}" for what in ("starts", "start_rank") for one in names),
+        ),
+        value=nw.when(~at(0).is_null()).then(listed),
+        parts={
+            one: nw.when(placed(one, range(3))).then(nw.col(f"fact_starts_{one}")) for one in names
+        },
+    )
+
+
 def tags(catalog: Catalog, book: TagBook) -> list[Tag]:
-    """Declare the group's tags; what the customer will want next is a model's to say."""
+    """Declare the group's tags."""
     tenor = ratio(nw.col("fact_bought_fen_days"), nw.col("fact_bought_fen"))
     regular = nw.col("fact_regular_months") >= book["auto_invest"].number("months")
     rise = nw.col("fact_card_rise_days")
@@ -178,6 +253,7 @@ def tags(catalog: Catalog, book: TagBook) -> list[Tag]:
             value=band(tenor, book["tenor_pref"].numbers("edges_days")),
             parts={"tenor_days": tenor},
         ),
+        _product_pref3(catalog, book),
         _risk_level(),
         _risk_behaviour_gap(catalog),
         _rate_sensitive(book),

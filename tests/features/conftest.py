@@ -12,7 +12,7 @@ import pytest
 from features.build import build
 from features.sources import Source, open_source
 from features.spine import Spine, customers_at, event_range, moment, month_starts
-from features.tables import TABLES
+from features.tables import BROUGHT
 
 
 @dataclass
@@ -79,7 +79,7 @@ def raw_views():
     def open_views(folder: Path, as_of: datetime) -> duckdb.DuckDBPyConnection:
         con = duckdb.connect()
         con.execute(f"set variable as_of = timestamp '{as_of.replace(tzinfo=None)}'")
-        for name in TABLES:
+        for name in BROUGHT:
             csv_file, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
             if csv_file.is_file():
                 rows = con.read_csv(str(csv_file), all_varchar=True)
@@ -102,7 +102,7 @@ def tables_as_known_at(tmp_path, raw_views):
         out = tmp_path / "known"
         out.mkdir()
         raw_views(folder, as_of).execute(sql.replace("{out}", str(out)))
-        tables = "".join(f"  {name}: from '{out}/{name}.parquet'\n" for name in TABLES)
+        tables = "".join(f"  {name}: from '{out}/{name}.parquet'\n" for name in BROUGHT)
         yaml = out / "source.yaml"
         yaml.write_text(f"name: known\ncatalog: bank\ntables:\n{tables}", "utf-8")
         return open_source(yaml, None, clock)

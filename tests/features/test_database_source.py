@@ -8,7 +8,7 @@ import yaml
 
 from features.errors import SourceError
 from features.sources import open_source
-from features.tables import TABLES
+from features.tables import BROUGHT
 
 POSTGRES_TYPES = {
     "id": "text", "text": "text", "time": "timestamptz", "date": "date",
@@ -27,7 +27,7 @@ def database_yaml(bank, postgres_url, monkeypatch):
     with engine.connect() as con:
         con.execute(sqlalchemy.text(f"create schema {schema}"))
         con.execute(sqlalchemy.text("set time zone 'UTC'"))
-        for name, table in TABLES.items():
+        for name, table in BROUGHT.items():
             columns = ", ".join(f'"{c.name}" {POSTGRES_TYPES[c.dtype]}' for c in table.columns)
             con.execute(sqlalchemy.text(f"create table {schema}.{name} ({columns})"))
             header, *rows = [
@@ -74,5 +74,5 @@ def test_a_wrong_select_is_named_without_the_address(database_yaml, clock):
 def test_a_database_whose_address_is_not_set(bank, monkeypatch):
     monkeypatch.delenv("ONEPOINT_TEST_BANK", raising=False)
     bank.replace("source", "every: month", "every: month\ndatabase_env: ONEPOINT_TEST_BANK")
-    with pytest.raises(SourceError, match="table '.*': set ONEPOINT_TEST_BANK to"):
+    with pytest.raises(SourceError, match=r"table '.*': set ONEPOINT_TEST_BANK to"):
         open_source(bank.yaml, bank.folder, bank.clock)

@@ -13,7 +13,7 @@ from features.registry import available_features
 from features.sources import Source
 from features.spine import customers_at
 from features.states import customer_states
-from features.tables import TABLES
+from features.tables import BROUGHT, TABLES
 
 BEFORE_MUCH_WAS_KNOWN = datetime(2026, 6, 10, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ def features_before(example_source) -> bytes:
 def test_planted_future_rows_change_nothing(bank, example_source, features_before):
     """Rows that happen at T or later, and rows that happened before but were known later."""
     as_of = BEFORE_MUCH_WAS_KNOWN
-    for name, table in TABLES.items():
+    for name, table in BROUGHT.items():
         if table.has_history:
             bank.rewrite(name, lambda rows: plant(rows, as_of))
     spoilt = bank.open()

@@ -14,15 +14,15 @@ from features.registry import all_features, available_features
 from features.sources import CONFIGS, Source
 from features.spine import customers_at
 from features.states import customer_states
-from features.tables import TABLES
+from features.tables import BROUGHT
 
 OPTIONAL_COLUMNS = [
     f"{table.name}.{column.name}"
-    for table in TABLES.values()
+    for table in BROUGHT.values()
     for column in table.columns
     if not column.required
 ]
-OPTIONAL_TABLES = [name for name, table in TABLES.items() if not table.required]
+OPTIONAL_TABLES = [name for name, table in BROUGHT.items() if not table.required]
 
 
 @pytest.fixture(scope="module", params=["bank", "insurance"])
@@ -62,7 +62,7 @@ def test_what_is_declared_exists(declared):
         assert names.issuperset(feature.inputs)
         for need in feature.needs:
             table, _, column = need.partition(".")
-            assert not column or not TABLES[table].column(column).required
+            assert not column or not BROUGHT[table].column(column).required
 
 
 def tables_of(feature, by_name) -> set[str]:
@@ -93,7 +93,7 @@ def test_a_bank_without_a_table(bank, example_source, example_features, lost):
     features = available_features(poorer)
     assert [feature.name for feature in features] == expected_without(example_source, lost)
     assert poorer.missing_tables == (lost,)
-    assert (lost, TABLES[lost].lost) in poorer.losses()
+    assert (lost, BROUGHT[lost].lost) in poorer.losses()
     spine = customers_at(poorer, [bank.clock])
     (missing,) = {state.missing for state in customer_states(spine)}
     assert missing == (lost,)
@@ -141,8 +141,8 @@ def test_a_bank_without_a_column(example_source, example_features, poorer_by, cl
     poorer = poorer_by(table, (column,))
     features = available_features(poorer)
     assert [feature.name for feature in features] == expected_without(example_source, lost)
-    assert TABLES[table].column(column).lost
-    assert (lost, TABLES[table].column(column).lost) in poorer.losses()
+    assert BROUGHT[table].column(column).lost
+    assert (lost, BROUGHT[table].column(column).lost) in poorer.losses()
     concerned = reading(features, table)
     if concerned and column not in MEANT_DIFFERENTLY:
         assert_unchanged(customers_at(poorer, [clock]), concerned, example_features)
@@ -150,7 +150,7 @@ def test_a_bank_without_a_column(example_source, example_features, poorer_by, cl
 
 @pytest.mark.parametrize("table", sorted({name.split(".")[0] for name in OPTIONAL_COLUMNS}))
 def test_a_bank_with_nothing_but_the_required_columns(poorer_by, clock, table):
-    columns = tuple(column.name for column in TABLES[table].columns if not column.required)
+    columns = tuple(column.name for column in BROUGHT[table].columns if not column.required)
     poorer = poorer_by(table, columns)
     spine = customers_at(poorer, [clock])
     assert len(list(customer_states(spine))) == len(spine) == 8

@@ -13,10 +13,11 @@ from experiments.simulated_bank.bank import simulate
 from experiments.simulated_bank.parameters import CATALOGS
 from features.catalog import load_catalog
 from features.errors import ConfigError
-from features.tables import DUCKDB_TYPES, TABLES
+from features.reading import DUCKDB
+from features.tables import BROUGHT, TABLES
 
 END = "2026-06-30 16:00:00"
-WRITTEN = [name for name in TABLES if name != "identities"]
+WRITTEN = [name for name in BROUGHT if name != "identities"]
 CATALOG = load_catalog(CATALOGS / "bank")
 
 
@@ -54,7 +55,7 @@ def test_another_seed_gives_another_bank(settings, small, tmp_path):
 def test_columns_and_types_are_those_of_the_contract(bank, name):
     found = bank.execute(f"describe {name}").fetchall()
     assert [(row[0], row[1]) for row in found] == [
-        (column.name, DUCKDB_TYPES[column.dtype]) for column in TABLES[name].columns
+        (column.name, DUCKDB.types[column.dtype]) for column in TABLES[name].columns
     ]
     assert one(bank, f"select count(*) from {name}") > 0
 

@@ -110,7 +110,9 @@ def _prepare(
     simulated = config.name == SIMULATED
     bank = ["--source", str(source), "--data", str(data)]
     bank += ["--clock", CLOCK] if simulated else []
-    steps.run("checking the tables", ["features", "check", *bank], tell=tell_tables)
+    # exit code 1 is an alarm about data that keeps the contract: told, and no reason to stop
+    check = ["features", "check", *bank]
+    steps.run("checking the tables", check, tell=tell_tables, well=(0, 1))
     steps.run(
         "training a release",
         ["training", "run", str(RELEASE_YAML), *bank, "--work", str(folder.path)],

@@ -89,6 +89,11 @@ def _days(first: nw.Expr, end: nw.Expr) -> nw.Expr:
     return nw.max_horizontal(common, nw.lit(0))
 
 
+def ended_applications(spine: Spine) -> Frame:
+    """Keep what ended an application within a year: few rows, told channel by channel."""
+    return past(spine, "interactions", YEAR_DAYS).filter(is_("kind", "complete", "abandon"))
+
+
 def product_journeys(spine: Spine) -> Frame:
     """What the customer did about each product within a year, one row a product.
 
@@ -149,6 +154,7 @@ HISTORIES: dict[str, tuple[str, Callable[[Spine], Frame]]] = {
         "interactions",
         lambda spine: on_the_clock(past(spine, "interactions", YEAR_DAYS)),
     ),
+    "ended_applications": ("interactions", ended_applications),
     "product_journeys": ("interactions", product_journeys),
     "open_journey": ("interactions", open_journey),
     "holdings": ("holdings", lambda spine: past(spine, "holdings")),

@@ -30,14 +30,14 @@ def outcome_features(catalog: Catalog) -> list[Feature]:
             Feature(
                 f"{channel.id}_completions_365d", "channel_history", "applications",
                 f"一年内在{zh}办成次数", f"Applications completed at {en} within a year",
-                count(completed), history="interactions", needs=KINDS, empty=0,
+                count(completed), history="ended_applications", needs=KINDS, empty=0,
             ),
             Feature(
                 f"{channel.id}_completion_rate_365d", "channel_history", "share",
                 f"一年{zh}办成率",
                 f"Share completed of the applications ended at {en} within a year",
-                ratio(count(completed), count(own & is_("kind", "complete", "abandon"))),
-                history="interactions", needs=KINDS, high=1,
+                ratio(count(completed), count(own)), history="ended_applications", needs=KINDS,
+                high=1,
             ),
         ]  # fmt: skip
     return [*declared, *_abandonments(catalog)]
@@ -50,7 +50,7 @@ def _abandonments(catalog: Catalog) -> list[Feature]:
             f"一年内{MODE_NAMES[mode][0]}放弃次数",
             f"Applications given up {MODE_NAMES[mode][1]} within a year",
             count(is_("channel", *channels_of(catalog, mode)) & is_("kind", "abandon")),
-            history="interactions", needs=KINDS, empty=0,
+            history="ended_applications", needs=KINDS, empty=0,
         )
         for mode in MODES
         if channels_of(catalog, mode)

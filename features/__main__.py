@@ -308,6 +308,10 @@ def tags(
     ] = None,
     as_of: AsOfOption = "end",
     clock: ClockOption = None,
+    scores: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--scores", help="Parquet of `python -m training score`, for model tags"),
+    ] = None,
     lang: Annotated[Lang, typer.Option("--lang", help="language of the page")] = Lang.both,
     as_json: JsonOption = False,
 ) -> None:
@@ -320,10 +324,10 @@ def tags(
         at = newest_event(source, data) if as_of == "end" else parse_clock(as_of)
         told: ToldCustomer | TagHolders
         if customer is not None:
-            opened = open_customer(source, data, now, customer)
+            opened = open_customer(source, data, now, customer, scores)
             told = tags_of_customer(opened, at, customer, progress)
         else:
-            opened = open_source(source, data, now)
+            opened = open_source(source, data, now, scores=scores)
             told = holders_of_tag(opened, at, str(tag), progress)
     print_gaps(*opened.gaps)
     if isinstance(told, TagHolders):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,7 +17,7 @@ import sqlalchemy
 from features.errors import ContractError, SourceError, did_you_mean
 from features.tables import Column, Dtype, Table
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 Query = Callable[[str], list[Row]]
 """Runs SQL and gives its rows."""
 
@@ -88,7 +89,7 @@ def typed_select(
     query: Query,
     dialect: Dialect = DUCKDB,
     identified: bool = False,
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[str, tuple[str, ...], int]:
     """Write the select that gives a table the contract's columns and types.
 
     Parameters
@@ -112,7 +113,7 @@ def typed_select(
     Returns
     -------
     tuple
-        The SQL, and the columns of the contract that were not brought.
+        The SQL, the columns of the contract that were not brought, and the rows there are.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def typed_select(
         for name, kind in given
     )
     rows = f'(select {cells} from "{raw}")'  # noqa: S608
-    _check_types(table, rows, names, where, query, dialect)
+    count = _check_types(table, rows, names, where, query, dialect)
     joined = f"{rows} as raw_"
     customer = '"customer_id"'
     if identified and table.name != "identities" and "customer_id" in known:
@@ -148,16 +149,17 @@ def typed_select(
     cells = ", ".join(
         _cell(column, column.name in names, customer, dialect) for column in table.columns
     )
-    return f"select {cells} from {joined}", lacking  # noqa: S608
+    return f"select {cells} from {joined}", lacking, count  # noqa: S608
 
 
 def _check_types(
     table: Table, rows: str, names: list[str], where: str, query: Query, dialect: Dialect
-) -> None:
+) -> int:
+    """Raise at the first value that is not of its column's type; else count the rows."""
     columns = [table.column(name) for name in names]
     wrong = [_of_wrong_type(column, dialect) for column in columns]
     counts = ", ".join(f"count(case when {one} then 1 end)" for one in wrong)
-    found = query(f"select {counts} from {rows} as raw_")[0]  # noqa: S608
+    every, *found = query(f"select count(*), {counts} from {rows} as raw_")[0]  # noqa: S608
     for column, condition, count in zip(columns, wrong, found, strict=True):
         if count:
             cells = ", ".join(f'"{name}"' for name in names)
@@ -167,6 +169,7 @@ def _check_types(
                 f"({dialect.types[column.dtype]}); for example "
                 + "; ".join(str(dict(zip(names, row, strict=True))) for row in examples)
             )
+    return int(every)
 
 
 def _of_wrong_type(column: Column, dialect: Dialect) -> str:
@@ -197,17 +200,17 @@ def store_table(
     raw: duckdb.DuckDBPyRelation,
     where: str,
     identified: bool,
-) -> tuple[str, ...]:
-    """Cast to the contract's types into the working table; return the columns not brought."""
+) -> tuple[tuple[str, ...], int]:
+    """Cast into the working table; return the columns not brought, and the rows."""
     staged = f"{table.name}__raw"
     try:
         raw.create(staged)
     except duckdb.Error as error:
         raise SourceError(f"{where} cannot be read: {error}") from None
     given = [(name, str(kind)) for name, kind in zip(raw.columns, raw.types, strict=True)]
-    sql, lacking = typed_select(
+    sql, lacking, rows = typed_select(
         table, staged, given, where, lambda sql: con.sql(sql).fetchall(), identified=identified
     )
     con.execute(f'create table "{table.name}" as {sql}')
     con.execute(f'drop table "{staged}"')
-    return lacking
+    return lacking, rows

@@ -169,8 +169,8 @@ def open_source(
 
 def _store(source: Source, name: str, raw: duckdb.DuckDBPyRelation, where: str) -> None:
     identified = "identities" in source.rows
-    source.missing_columns[name] = store_table(source.con, TABLES[name], raw, where, identified)
-    source.rows[name] = source.con.table(name).aggregate("count(*)").fetchall()[0][0]
+    lacking, rows = store_table(source.con, TABLES[name], raw, where, identified)
+    source.missing_columns[name], source.rows[name] = lacking, rows
 
 
 def in_reading_order(selects: dict[str, str]) -> dict[str, str]:

@@ -111,9 +111,10 @@ class SparkSource(Bank):
 
     def keep(self, name: str, frame: Frame) -> Frame:
         """Compute a lazy frame once and keep it as Parquet under a name, until `drop`."""
-        path = str(self.folder / name)
-        frame.to_native().write.mode("overwrite").parquet(path)
-        self.session.read.parquet(path).createOrReplaceTempView(name)
+        path, native = str(self.folder / name), frame.to_native()
+        native.write.mode("overwrite").parquet(path)
+        # the schema is known: without it Spark would run a job to read it back
+        self.session.read.schema(native.schema).parquet(path).createOrReplaceTempView(name)
         return self.frame(name)
 
     def keep_spine(self, name: str, rows: Frame, order: tuple[str, ...]) -> None:
@@ -174,8 +175,7 @@ def open_spark_source(
     try:
         source = SparkSource(config, catalog, session=session, folder=folder)
         for name, select in in_reading_order(config.selects(path, data)).items():
-            source.missing_columns[name] = _read(source, name, select, f"{path}: table '{name}'")
-            source.rows[name] = source.session.table(name).count()
+            _read(source, name, select, f"{path}: table '{name}'")
         for name in source.rows:
             check_table(source.frame(name), TABLES[name], catalog, clock_us(clock))
         yield source
@@ -183,8 +183,8 @@ def open_spark_source(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(source: SparkSource, name: str, select: str, where: str) -> tuple[str, ...]:
-    """Read one table, keep it typed, and return the columns not brought."""
+def _read(source: SparkSource, name: str, select: str, where: str) -> None:
+    """Read one table and keep it typed."""
     from pyspark.errors import PySparkException
 
     if re.search(r"\bread_csv\s*\(", select):
@@ -196,7 +196,7 @@ def _read(source: SparkSource, name: str, select: str, where: str) -> tuple[str,
         raw = session.sql(spark_select(select))
         raw.createOrReplaceTempView(staged)
         given = [(one.name, one.dataType.simpleString()) for one in raw.schema.fields]
-        sql, lacking = typed_select(
+        sql, source.missing_columns[name], source.rows[name] = typed_select(
             TABLES[name],
             staged,
             given,
@@ -209,7 +209,6 @@ def _read(source: SparkSource, name: str, select: str, where: str) -> tuple[str,
     except PySparkException as error:
         raise SourceError(f"{where} cannot be read: {error}") from None
     session.catalog.dropTempView(staged)
-    return lacking
 
 
 def spark_select(select: str) -> str:

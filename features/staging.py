@@ -96,7 +96,7 @@ def stage(
         raw.create_view("raw__")
         given = [(column, str(kind)) for column, kind in zip(raw.columns, raw.types, strict=True)]
         try:
-            sql, missing[name] = typed_select(
+            sql, missing[name], rows[name] = typed_select(
                 TABLES[name],
                 "raw__",
                 given,
@@ -104,7 +104,7 @@ def stage(
                 lambda sql: con.sql(sql).fetchall(),
                 identified="identities" in rows,
             )
-            rows[name] = _write(con, name, sql, folder / name, buckets)
+            _write(con, name, sql, folder / name, buckets)
         except duckdb.Error as error:
             raise SourceError(f"{where} cannot be read: {error}") from None
         con.execute("drop view raw__")
@@ -145,26 +145,22 @@ def newest_event(path: Path, data: Path | None) -> datetime:
     return moment(max(known) + 1)
 
 
-def _write(con: duckdb.DuckDBPyConnection, name: str, sql: str, folder: Path, buckets: int) -> int:
-    """Write a typed table, in buckets where it speaks of customers; return its rows."""
+def _write(con: duckdb.DuckDBPyConnection, name: str, sql: str, folder: Path, buckets: int) -> None:
+    """Write a typed table, in buckets where it speaks of customers."""
     folder.mkdir()
     target = _quoted(folder)
     if _by_customer(name):
         # a row without a customer is kept for the contract's check to find
         bucket = f"md5_number_lower(coalesce(customer_id, '')) % {buckets}"
         rows = f"select *, {bucket} as {BUCKET} from ({sql})"  # noqa: S608
-        copied = con.execute(
-            f"copy ({rows}) to '{target}' (format parquet, partition_by ({BUCKET}))"
-        )
+        con.execute(f"copy ({rows}) to '{target}' (format parquet, partition_by ({BUCKET}))")
     else:
-        copied = con.execute(f"copy ({sql}) to '{target}/all.parquet' (format parquet)")
-    count = int(copied.fetchall()[0][0])
+        con.execute(f"copy ({sql}) to '{target}/all.parquet' (format parquet)")
     # an empty file keeps the types of buckets that get no rows
     none = f"select * from ({sql}) limit 0"  # noqa: S608
     con.execute(f"copy ({none}) to '{target}/none.parquet' (format parquet)")
     if name == "identities":
         con.execute(f"create table identities as from '{target}/all.parquet'")
-    return count
 
 
 def _by_customer(table: str) -> bool:

@@ -222,13 +222,15 @@ def _flags(spine: Spine, table: str, flag: str, channels: Sequence[str]) -> pa.T
     cells = np.searchsorted(row_ids, found["row_id"].to_numpy()) * len(channels)
     newest = np.full((len(row_ids), len(channels)), ALWAYS)
     np.maximum.at(newest.reshape(-1), cells + found["place"].to_numpy(), found["time"].to_numpy())
-    words = np.where(newest == ALWAYS, 0, 1 + newest % 2)
+    # Arrow would leave out a row whose texts are all null
+    told = (newest > ALWAYS).any(axis=1)
+    words = np.where(newest == ALWAYS, 0, 1 + newest % 2)[told]
     texts = (
         pa.array([None, f'"{one}":false', f'"{one}":true']).take(pa.array(words[:, place]))
         for place, one in enumerate(channels)
     )
     joined = pc.binary_join_element_wise(*texts, ",", null_handling="skip")
-    return pa.table({"row_id": row_ids, "text": joined}).filter(pc.not_equal(joined, ""))
+    return pa.table({"row_id": row_ids[told], "text": joined})
 
 
 def _consents(spine: Spine) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -22,6 +23,8 @@ from features.states import state_texts
 
 AT_ONCE = 50_000
 """Customers in memory together: some ten kilobytes each as table, matrix and texts."""
+
+TEXTS_AT_ONCE = 1_000
 
 
 def publish_customers(
@@ -83,9 +86,14 @@ def customer_rows(
     matrix = np.ascontiguousarray(feature_set.encode(table), dtype="<f8")
     width = 8 * matrix.shape[1]
     # slices of the matrix itself: no vector is copied before the store copies it
-    packed = memoryview(matrix.reshape(-1).view(np.uint8))
+    packed = matrix.reshape(-1).view(np.uint8).data
     vectors = (packed[first : first + width] for first in range(0, width * len(matrix), width))
-    return zip(table["customer_id"].to_pylist(), vectors, states.to_pylist(), strict=True)
+    # a few texts at a time: strings of all would cost more to allocate than to write
+    texts = itertools.chain.from_iterable(
+        states.slice(first, TEXTS_AT_ONCE).to_pylist()
+        for first in range(0, len(states), TEXTS_AT_ONCE)
+    )
+    return zip(table["customer_id"].to_pylist(), vectors, texts, strict=True)
 
 
 def publish(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -126,7 +126,8 @@ class TagBook(StrictConfig):
         return self.tags[code]
 
 
-def load_tag_book(catalog_folder: Path, groups: Collection[TagGroup] = ALL_GROUPS) -> TagBook:
+@cache
+def load_tag_book(catalog_folder: Path, groups: tuple[TagGroup, ...] = ALL_GROUPS) -> TagBook:
     """Read `tags/*.yaml` of a catalog folder, one file a group; without them the book is empty."""
     tags: dict[str, TagSettings] = {}
     not_carried: dict[str, NotCarried] = {}

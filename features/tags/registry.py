@@ -60,7 +60,7 @@ class Tags:
 
 def all_tags(catalog: Catalog, groups: Collection[TagGroup] = ALL_GROUPS) -> Tags:
     """Every declared tag of a catalog; `ConfigError` where the book and the code differ."""
-    book = load_tag_book(CONFIGS / "catalog" / catalog.name, groups)
+    book = load_tag_book(CONFIGS / "catalog" / catalog.name, tuple(groups))
     if not book.tags:
         return Tags(book, (), ())
     modules = [_GROUP_MODULES[group] for group in groups]

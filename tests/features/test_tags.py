@@ -102,7 +102,7 @@ def built(group, tmp_path_factory):
 
 def test_each_tag_has_cases_of_both_kinds(group):
     told = {(code, has) for code, _, has, _ in cases_of(group)}
-    codes = load_tag_book(BANK, [group]).tags
+    codes = load_tag_book(BANK, (group,)).tags
     assert told == {(code, has) for code in codes for has in (True, False)}
 
 

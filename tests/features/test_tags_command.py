@@ -5,6 +5,8 @@ import sys
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.__main__ import app
@@ -186,6 +188,36 @@ def test_a_bank_that_lacks_a_table_loses_tags_by_name(features, bank, asked, at_
     code, _, err = features(*asked, "--tag", "home_branch", *at_now)
     assert code == 2
     assert "needs what this bank does not bring: orgs, orgs.business_scope, orgs.kind" in err
+
+
+def test_scores_of_a_release_tell_the_model_tags(features, asked, at_now, tmp_path):
+    scored = {"event_time": datetime(2026, 6, 30), "product": "fund_r2", "release": "r1"}
+    likes = [("mobile_bank", 0.7), ("video", 0.3)]
+    rows = [
+        {**scored, "customer_id": who, "head": head, "stage": stage, "channel": channel,
+         "probability": probability}
+        for who in ("managed", "old_branch")
+        for head, stage, channel, probability in (
+            ("start", None, None, 0.2),
+            *(("preference", "application", channel, share) for channel, share in likes),
+        )
+    ]  # fmt: skip
+    file = tmp_path / "scores.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    with_scores = ["--scores", file, "--lang", "en", "--json", *at_now]
+    code, out, _ = features(*asked, "--customer", "managed", *with_scores)
+    assert code == 0
+    assert "mobile bank, product bond fund, mobile bank 70 %, video bank 30 %" in out
+    assert json.loads(out.splitlines()[-1])["lost"] == []
+    code, out, _ = features(*asked, "--tag", "channel_pref", *with_scores)
+    told = json.loads(out.splitlines()[-1])["customers"]
+    assert [(one["customer_id"], one["value"]) for one in told] == [
+        ("managed", "mobile_bank"), ("old_branch", "mobile_bank"),
+    ]  # fmt: skip
+    code, _, err = features(*asked, "--tag", "channel_pref", *at_now)
+    assert code == 2
+    assert "does not bring: scores" in err
+    assert "--scores" in err
 
 
 def test_a_catalog_without_tags(features, bank, asked):

@@ -18,7 +18,7 @@ from features.tags.book import TagGroup, TagSettings, load_tag_book
 
 
 def _settings(spine: Spine, group: TagGroup, code: str) -> TagSettings:
-    return load_tag_book(CONFIGS / "catalog" / spine.source.catalog.name, [group])[code]
+    return load_tag_book(CONFIGS / "catalog" / spine.source.catalog.name, (group,))[code]
 
 
 def _newest(rows: Frame, *by: str) -> Frame:

@@ -54,7 +54,7 @@ rules:
 
 
 def test_an_unknown_channel_in_a_threshold_is_named(bank):
-    settings = load_tag_book(BANK, ["channel"])["reachable"]
+    settings = load_tag_book(BANK, ("channel",))["reachable"]
     thresholds = {**settings.thresholds, "channels": ("sms", "wecon")}
     with pytest.raises(ConfigError, match=r"'可触达渠道'.*'wecon'; did you mean 'wecom'\?"):
         channels_named(bank, settings.model_copy(update={"thresholds": thresholds}), "channels")
@@ -62,7 +62,7 @@ def test_an_unknown_channel_in_a_threshold_is_named(bank):
 
 @pytest.mark.parametrize("hours", [5.0, 1.5, 0.0])
 def test_hours_that_do_not_divide_a_day_are_refused(hours):
-    settings = load_tag_book(BANK, ["channel"])["best_hour"]
+    settings = load_tag_book(BANK, ("channel",))["best_hour"]
     thresholds = {**settings.thresholds, "slot_hours": hours}
     with pytest.raises(ConfigError, match="give hours that divide a day"):
         slots(settings.model_copy(update={"thresholds": thresholds}))

@@ -96,7 +96,7 @@ def same_day(born: date, year: int) -> date:
 
 
 def book_with(code: str, **thresholds) -> TagBook:
-    book = load_tag_book(BANK, ["value"])
+    book = load_tag_book(BANK, ("value",))
     changed = book[code].model_copy(update={"thresholds": book[code].thresholds | thresholds})
     return book.model_copy(update={"tags": {**book.tags, code: changed}})
 

@@ -147,7 +147,7 @@ def best_online(scores: dict[tuple, float]) -> float:
 def test_tags_of_the_models_say_what_was_scored(written, small_folder, customers, at, monkeypatch):
     # nearly everything begun online gets done: a higher threshold gives both kinds
     least = float(np.median([best_online(own) for own in customers.values()]))
-    book = load_tag_book(CONFIGS / "catalog" / "bank", ["channel"])
+    book = load_tag_book(CONFIGS / "catalog" / "bank", ("channel",))
     settings = book["needs_person"]
     thresholds = {**settings.thresholds, "completion": least}
     told = {**book.tags, "needs_person": settings.model_copy(update={"thresholds": thresholds})}

@@ -12,6 +12,7 @@ from experiments.benchmarks.features import (
     bench_vs_pandas,
     bench_vs_sql,
 )
+from experiments.benchmarks.online import bench_publish
 from experiments.benchmarks.small import (
     bench_merged_booster,
     bench_simulate,
@@ -24,6 +25,7 @@ Result = dict[str, Any]
 BENCHMARKS: dict[str, Callable[[float], Result]] = {
     "merged_booster": bench_merged_booster,
     "simulate_20k": bench_simulate,
+    "publish": bench_publish,
     "features_vs_sql": bench_vs_sql,
     "features_vs_pandas": bench_vs_pandas,
     "features_growth": bench_growth,

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOLD = {
     "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
+    "publish": {"customers_per_s", "read_sqlite_p50_ms", "read_redis_p50_ms"},
     "features_vs_sql": {"events", "features", "sql_seconds", "ratio"},
     "features_vs_pandas": {"features"},
     "features_growth": {"events", "seconds", "exponent"},

@@ -32,7 +32,7 @@ from features.page_assets import SCRIPT, STYLE
 from features.registry import all_features, available_features
 from features.sources import CONFIGS
 from features.spine import customers_at
-from features.tables import TABLES
+from features.tables import BROUGHT
 from features.tags.build import build_tags, held_tags
 from features.tags.registry import available_tags
 from features.tags.tag import ENDS, part_column
@@ -189,7 +189,7 @@ def test_values_of_a_band_are_its_words(described):
 
 
 def test_what_a_bank_lacks_is_lost_and_not_zero(bank, bank_catalogue):
-    for name in set(TABLES) - {"customers", "interactions"}:
+    for name in set(BROUGHT) - {"customers", "interactions"}:
         bank.without(name)
     poorer = with_spreads(bank_catalogue, bank.open(), bank.clock)
     lost = {one.name for one in poorer.features if one.spread is None}

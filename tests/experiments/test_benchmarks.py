@@ -12,6 +12,7 @@ import pytest
 from experiments.benchmarks import BENCHMARKS
 
 ROOT = Path(__file__).resolve().parents[2]
+SCALES = {"features_vs_pandas": "0.002", "features_growth": "0.002", "features_100m": "0.001"}
 TOLD = {
     "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
@@ -33,7 +34,7 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_prints_one_json_object(name):
-    done = bench("--only", name, "--scale", "0.01")
+    done = bench("--only", name, "--scale", SCALES.get(name, "0.01"))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 1

@@ -20,6 +20,8 @@ from features.tags.registry import available_tags
 
 pytestmark = [
     pytest.mark.needs("java"),
+    # hundreds of small jobs: minutes on a machine that others use too
+    pytest.mark.timeout(1500),
     # PySpark looks at pandas when it starts; tables move as Arrow
     pytest.mark.filterwarnings("ignore::FutureWarning:pyspark"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

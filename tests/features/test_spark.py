@@ -19,6 +19,7 @@ from features.spine import customers_at
 from features.tags.registry import available_tags
 
 pytestmark = [
+    pytest.mark.spark,
     pytest.mark.needs("java"),
     # hundreds of small jobs: minutes on a machine that others use too
     pytest.mark.timeout(1500),

@@ -6,7 +6,6 @@ stopped, from the tables as it had staged them, and a later build adds new momen
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.bank import Bank
 from features.build import building
 from features.config import StrictConfig, load_yaml
 from features.errors import OnePointError
@@ -74,7 +74,7 @@ class FeatureFiles:
         if not wanted:
             return {}
         name = load_source_config(self.path).name
-        self._hold_together(BuildIndex(source=name, features=(), buckets=self.buckets))
+        _hold_together(self.out, BuildIndex(source=name, features=(), buckets=self.buckets))
         mark = staged(self._staging, self.path, self.data, self.buckets)
         if mark is None:
             self._forget_unfinished()
@@ -85,8 +85,7 @@ class FeatureFiles:
         for bucket in range(self.buckets):
             self._build(mark, bucket, wanted)
         added = {folder_name(at): self._rows(at) for at in wanted}
-        index = load_yaml(self.out / INDEX, BuildIndex)
-        self._write_index(index.model_copy(update={"rows": index.rows | added}))
+        _add_rows(self.out, added)
         shutil.rmtree(self._staging)
         return added
 
@@ -100,33 +99,12 @@ class FeatureFiles:
             return
         source = open_bucket(self._staging, mark, self.path, bucket, self.memory_gb)
         try:
-            names = tuple(feature.name for feature in available_features(source))
-            head = BuildIndex(source=source.config.name, features=names, buckets=self.buckets)
-            self._hold_together(head)
-            if not (self.out / INDEX).is_file():
-                self._write_index(head)
+            _open_index(self.out, source, self.buckets)
             for at in waiting:
                 self.progress(f"bucket {bucket + 1} of {self.buckets}, {at:%Y-%m-%d}")
                 write_features(source, at, self._file(at, bucket))
         finally:
             source.con.close()
-
-    def _hold_together(self, head: BuildIndex) -> None:
-        """Refuse to mix what does not belong together; a head may not know its features yet."""
-        if not (self.out / INDEX).is_file():
-            return
-        found = load_yaml(self.out / INDEX, BuildIndex)
-        for what, before, now in (
-            ("the source", found.source, head.source),
-            ("the number of buckets", found.buckets, head.buckets),
-            ("features", found.features, head.features or found.features),
-        ):
-            if before != now:
-                told = f"{before}, now {now}" if what != "features" else "others now"
-                raise OnePointError(
-                    f"{self.out} was built with other settings ({what}: {told}); "
-                    "give another --out, or remove that folder"
-                )
 
     def _forget_unfinished(self) -> None:
         """Remove files of moments that were begun from tables that are no longer staged."""
@@ -141,10 +119,44 @@ class FeatureFiles:
     def _file(self, at: datetime, bucket: int) -> Path:
         return self.out / folder_name(at) / f"bucket-{bucket:04d}.parquet"
 
-    def _write_index(self, index: BuildIndex) -> None:
-        temporary = self.out / f"{INDEX}.writing"
-        temporary.write_text(index.model_dump_json(indent=1), "utf-8")
-        temporary.replace(self.out / INDEX)
+
+def _hold_together(out: Path, head: BuildIndex) -> None:
+    """Refuse to mix what does not belong together; a head may not know its features yet."""
+    if not (out / INDEX).is_file():
+        return
+    found = load_yaml(out / INDEX, BuildIndex)
+    for what, before, now in (
+        ("the source", found.source, head.source),
+        ("the number of buckets", found.buckets, head.buckets),
+        ("features", found.features, head.features or found.features),
+    ):
+        if before != now:
+            told = f"{before}, now {now}" if what != "features" else "others now"
+            raise OnePointError(
+                f"{out} was built with other settings ({what}: {told}); "
+                "give another --out, or remove that folder"
+            )
+
+
+def _open_index(out: Path, bank: Bank, buckets: int) -> None:
+    """Write a folder's index, or hold what will be added to it against the one there is."""
+    names = tuple(feature.name for feature in available_features(bank))
+    head = BuildIndex(source=bank.config.name, features=names, buckets=buckets)
+    _hold_together(out, head)
+    if not (out / INDEX).is_file():
+        _write_index(out, head)
+
+
+def _add_rows(out: Path, added: dict[str, int]) -> None:
+    index = load_yaml(out / INDEX, BuildIndex)
+    _write_index(out, index.model_copy(update={"rows": index.rows | added}))
+
+
+def _write_index(out: Path, index: BuildIndex) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = out / f"{INDEX}.writing"
+    temporary.write_text(index.model_dump_json(indent=1), "utf-8")
+    temporary.replace(out / INDEX)
 
 
 def folder_name(at: datetime) -> str:
@@ -182,8 +194,10 @@ def build_on_spark(
 ) -> dict[str, int]:
     """Build the moments that are not there yet into folders that Spark writes; return their rows.
 
-    Files are as many as Spark makes of them; a moment's folder is whole or absent.
+    Files are as many as Spark makes of them, which the index tells as 0 buckets; a moment's folder
+    is whole or absent. Raises `OnePointError` where the folder holds features of another kind.
     """
+    _open_index(out, source, buckets=0)
     added = {}
     for at in moments:
         folder = out / folder_name(at)
@@ -196,6 +210,7 @@ def build_on_spark(
             source.write(frame.drop("row_id"), temporary)
         temporary.replace(folder)
         added[folder.name] = len(spine)
+        _add_rows(out, {folder.name: len(spine)})
     return added
 
 
@@ -203,11 +218,3 @@ def features_in(out: Path) -> int:
     """How many features are in a file, or in every file of a folder of moments."""
     files = [out] if out.is_file() else sorted(out.glob("as_of=*/*.parquet"))
     return len(pq.read_schema(files[0])) - 2 if files else 0
-
-
-def digest(folder: Path) -> str:
-    """Hash of all Parquet files of a folder: equal builds have equal digests."""
-    found = hashlib.sha256()
-    for file in sorted(folder.glob("as_of=*/*.parquet")):
-        found.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
-    return found.hexdigest()

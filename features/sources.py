@@ -7,7 +7,7 @@ engine, so a window is a subtraction and no session time zone can shift it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,12 +116,17 @@ class Source(Bank):
         return prints
 
 
+Pick = Callable[[Source, str, duckdb.DuckDBPyRelation], duckdb.DuckDBPyRelation]
+"""Takes rows of a table's select: what is read already, the table's name, its rows."""
+
+
 def open_source(
     path: Path,
     data: Path | None,
     clock: datetime,
     threads: int = 2,
     scores: Path | None = None,
+    pick: Pick = lambda source, name, rows: rows,
 ) -> Source:
     """Read a bank's tables through its source YAML and hold them to the contract.
 
@@ -137,6 +142,8 @@ def open_source(
         Threads of DuckDB.
     scores
         A Parquet file that `python -m training score` wrote; it becomes the table `scores`.
+    pick
+        Takes the rows wanted of each table, after those read before it; by default all.
 
     Raises
     ------
@@ -153,24 +160,21 @@ def open_source(
     if scores is not None and "scores" in selects:
         raise SourceError(f"{path} has a table 'scores' already; leave {scores} out")
     source = Source(config, catalog, con=connect(threads))
+
+    def read(name: str, select: str, database_env: str | None, where: str) -> None:
+        raw = pick(source, name, read_select(source.con, select, database_env, where))
+        identified = "identities" in source.rows
+        lacking, rows = store_table(source.con, TABLES[name], raw, where, identified)
+        source.missing_columns[name], source.rows[name] = lacking, rows
+
     for name, select in in_reading_order(selects).items():
-        where = f"{path}: table '{name}'"
-        raw = read_select(source.con, select, config.database_env, where)
-        _store(source, name, raw, where)
+        read(name, select, config.database_env, f"{path}: table '{name}'")
     if scores is not None:
-        where = f"{scores}: table 'scores'"
         file = str(scores).replace("'", "''")
-        raw = read_select(source.con, f"from read_parquet('{file}')", None, where)
-        _store(source, "scores", raw, where)
+        read("scores", f"from read_parquet('{file}')", None, f"{scores}: table 'scores'")
     for name in source.rows:
         check_table(source.frame(name), TABLES[name], catalog, clock_us(clock))
     return source
-
-
-def _store(source: Source, name: str, raw: duckdb.DuckDBPyRelation, where: str) -> None:
-    identified = "identities" in source.rows
-    lacking, rows = store_table(source.con, TABLES[name], raw, where, identified)
-    source.missing_columns[name], source.rows[name] = lacking, rows
 
 
 def in_reading_order(selects: dict[str, str]) -> dict[str, str]:

@@ -47,6 +47,11 @@ SETTINGS = {
     # the selects that type a table quote names as the SQL standard does
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # a vector is gathered from some fifty tables by one key: sorted they join in one pass, while
+    # broadcast each would crowd the memory of driver and executors
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    # else every call asks the JVM for its place in the code
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from features.checks import check_table
 from features.errors import SourceError
-from features.reading import read_select, store_table
-from features.source_config import load_source_catalog, load_source_config
-from features.sources import Source, clock_us, connect, in_reading_order
-from features.tables import TABLES
+from features.sources import Source, open_source
 
 
 def open_customer(
@@ -33,37 +29,23 @@ def open_customer(
     SourceError
         The bank's table of customers has nobody of that id.
     """
-    config = load_source_config(path)
-    selects = in_reading_order(config.selects(path, data))
-    if scores is not None and "scores" in selects:
-        raise SourceError(f"{path} has a table 'scores' already; leave {scores} out")
-    source = Source(config, load_source_catalog(path, config), con=connect(threads=2))
-    ids = [customer]
-    for name, select in selects.items():
-        where = f"{path}: table '{name}'"
-        whole = read_select(source.con, select, config.database_env, where)
-        _keep(source, name, whole, ids, where)
-        if name == "identities":
-            ids += [one for (one,) in source.con.table(name).project("identity").fetchall()]
-        if name == "customers" and not source.rows[name]:
-            raise SourceError(f"{where} has no customer '{customer}'; {_example(whole)}")
-    if scores is not None:
-        where = f"{scores}: table 'scores'"
-        file = str(scores).replace("'", "''")
-        whole = read_select(source.con, f"from read_parquet('{file}')", None, where)
-        _keep(source, "scores", whole, ids, where)
-    for name in source.rows:
-        check_table(source.frame(name), TABLES[name], source.catalog, clock_us(clock))
+    everybody: list[duckdb.DuckDBPyRelation] = []
+
+    def own(source: Source, name: str, rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        if name == "customers":
+            everybody.append(rows)
+        if "customer_id" not in rows.columns:
+            return rows
+        ids = [customer]
+        if "identities" in source.rows:
+            ids += [one for (one,) in source.con.table("identities").project("identity").fetchall()]
+        return rows.filter(_is_one_of(ids))
+
+    source = open_source(path, data, clock, scores=scores, pick=own)
+    if not source.rows["customers"]:
+        where = f"{path}: table 'customers'"
+        raise SourceError(f"{where} has no customer '{customer}'; {_example(everybody[0])}")
     return source
-
-
-def _keep(
-    source: Source, name: str, whole: duckdb.DuckDBPyRelation, ids: list[str], where: str
-) -> None:
-    raw = whole.filter(_is_one_of(ids)) if "customer_id" in whole.columns else whole
-    identified = "identities" in source.rows
-    lacking, rows = store_table(source.con, TABLES[name], raw, where, identified)
-    source.missing_columns[name], source.rows[name] = lacking, rows
 
 
 def _is_one_of(ids: list[str]) -> duckdb.Expression:

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from features.__main__ import app
 from features.build import build
 from features.sources import Source, open_source
 from features.spine import Spine, customers_at, event_range, moment, month_starts
 from features.tables import BROUGHT
+from features.terminal import run
 
 
 @dataclass
@@ -63,6 +66,21 @@ class Bank:
             return [row[:at] + row[at + 1 :] for row in rows]
 
         self.rewrite(table, drop)
+
+
+@pytest.fixture
+def features(monkeypatch, capsys):
+    """Run the command line as a person does; gives exit code, stdout and stderr."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["features", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            run(app)
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture

@@ -1,35 +1,17 @@
 """`python -m features`: what it prints, its exit codes, and nothing half-written."""
 
 import json
-import sys
 
 import pyarrow.parquet as pq
 import pytest
 
-from features.__main__ import app
 from features.feature_files import folder_name
 from features.feature_set import FeatureSet
 from features.online import OnlineStore
 from features.registry import available_features
 from features.tables import BROUGHT
-from features.terminal import run
 
 CLOCK = "2026-07-01T10:00+08:00"
-
-
-@pytest.fixture
-def features(monkeypatch, capsys):
-    """Run the command line as a person does; gives exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "400")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["features", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 def last_json(out: str):

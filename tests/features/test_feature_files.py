@@ -1,5 +1,6 @@
 """Built features on disk: bounded, resumable, incremental; every file whole and written once."""
 
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from features.build import build
 from features.errors import ContractError, OnePointError
-from features.feature_files import INDEX, STAGING, FeatureFiles, digest, folder_name
+from features.feature_files import INDEX, STAGING, FeatureFiles, folder_name
 from features.registry import available_features
 from features.sources import open_source
 from features.spine import customers_at
@@ -56,6 +57,14 @@ def built(small_folder, whole, tmp_path_factory) -> FeatureFiles:
     files = FeatureFiles(YAML, small_folder, CLOCK, tmp_path_factory.mktemp("built"), BUCKETS)
     assert files.add([MARCH]) == {folder_name(MARCH): whole.num_rows}
     return files
+
+
+def digest(folder: Path) -> str:
+    """Hash of all Parquet files of a folder: equal builds have equal digests."""
+    found = hashlib.sha256()
+    for file in sorted(folder.glob("as_of=*/*.parquet")):
+        found.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()
 
 
 def read(folder: Path) -> pa.Table:

@@ -12,14 +12,13 @@ import pytest
 
 from features.build import building
 from features.errors import ContractError, OnePointError, SourceError
-from features.feature_files import build_on_spark, folder_name
+from features.feature_files import INDEX, build_on_spark, folder_name
 from features.registry import all_features, available_features
 from features.sources import Source, open_source
 from features.spine import customers_at
 from features.tags.registry import available_tags
 
 pytestmark = [
-    pytest.mark.spark,
     pytest.mark.needs("java"),
     # hundreds of small jobs: minutes on a machine that others use too
     pytest.mark.timeout(1500),
@@ -182,6 +181,10 @@ def test_a_moment_is_written_once(session, simulated_folder, tmp_path):
         wanted = [one.name for one in available_features(source)]
         assert built.column_names == ["customer_id", "as_of", *wanted]
         assert build_on_spark(source, out, MOMENTS[:1], lambda _: None) == {}
+        index = out / INDEX
+        index.write_text(index.read_text("utf-8").replace('"few"', '"another"'), "utf-8")
+        with pytest.raises(OnePointError, match="was built with other settings"):
+            build_on_spark(source, out, MOMENTS, lambda _: None)
     assert list(out.glob(".*")) == []
 
 

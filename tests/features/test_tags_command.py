@@ -1,7 +1,6 @@
 """`python -m features tags`: a customer's tags as a manager reads them, and who has a tag."""
 
 import json
-import sys
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.__main__ import app
 from features.catalog import Names, load_catalog
 from features.sources import CONFIGS
 from features.tags.book import TagSettings
@@ -17,25 +15,9 @@ from features.tags.one_customer import open_customer
 from features.tags.registry import all_tags
 from features.tags.show import holders_of_tag, tags_of_customer
 from features.tags.words import PART_NAMES, SIGNS, UNITS, WORDS, Vocabulary
-from features.terminal import run
 
 CLOCK = "2026-07-01T10:00+08:00"
 NOW = datetime(2026, 7, 1, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-def features(monkeypatch, capsys):
-    """Run the command line as a person does; gives exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["features", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from experiments.benchmarks import run_benchmarks
 from experiments.demo import run_demo
 from experiments.simulated_bank.bank import simulate as simulate_bank
 from experiments.simulated_bank.config import load_simulation
-from features.errors import OnePointError
-from features.terminal import steps
+from experiments.studies import STUDIES, run_study
+from experiments.studies.study import StudyResult, shown
+from features.terminal import print_json, run, steps
 
 BANK = Path("configs/simulation/bank.yaml")
 SIMULATED_BANK = Path("configs/sources/simulated_bank.yaml")
@@ -81,6 +82,40 @@ def demo(
     run_demo(source, data, work, once, customers, seed)
 
 
+@app.command("run")
+def run_one_study(
+    study: Annotated[str, typer.Argument(help=f"One of {', '.join(STUDIES)}.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the set; default: in ONEPOINT_DATA.")
+    ] = None,
+    test_from: Annotated[
+        str | None, typer.Option(help="A day or an event number; everything after it is test.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object last.")] = False,
+) -> None:
+    """Run a study and hold it against naive rules and published numbers."""
+    with steps(study) as progress:
+        result = run_study(study, data, test_from, progress)
+    _print_study(result)
+    if as_json:
+        print_json(result.as_json())
+
+
+def _print_study(result: StudyResult) -> None:
+    console = Console()
+    table = Table("metric", "measured", "naive", "published", "bar", title=result.study)
+    for name, value in result.metrics.items():
+        reference = result.references.get(name)
+        if reference is None:
+            table.add_row(name, shown(value))
+            continue
+        beside = [shown(one) for one in (reference.naive, reference.published)]
+        bar = "" if reference.bar is None else f"{reference.must} {shown(reference.bar)}"
+        table.add_row(name, shown(value), *beside, bar, style="bold" if bar else "")
+    console.print(table)
+    console.print(result.verdict, soft_wrap=True, highlight=False)
+
+
 @app.command()
 def bench(
     only: Annotated[str | None, typer.Option(help="Name of one benchmark; default: all.")] = None,
@@ -92,14 +127,5 @@ def bench(
             typer.echo(json.dumps(found))
 
 
-def main() -> None:
-    """Run the command line; what a person must mend is said without a traceback."""
-    try:
-        app()
-    except OnePointError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    run(app)

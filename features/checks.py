@@ -112,7 +112,7 @@ def _check_key(frame: nw.LazyFrame[Any], table: Table) -> None:
         count = _first_row(doubled.select(nw.len().alias("n")))["n"]
         raise ContractError(
             f"table '{table.name}': {count} keys ({', '.join(table.key)}) stand more than once; "
-            "keep one row of each; for example "
+            "keep one row of each, or bring the column that tells them apart; for example "
             + "; ".join(_readable(example, table) for example in examples)
         )
 

@@ -96,6 +96,7 @@ class FeatureFiles:
     def _build(self, mark: Staged, bucket: int, moments: Sequence[datetime]) -> None:
         waiting = [at for at in moments if not self._file(at, bucket).is_file()]
         if not waiting:
+            self.progress(f"bucket {bucket + 1} of {self.buckets} is there already")
             return
         source = open_bucket(self._staging, mark, self.path, bucket, self.memory_gb)
         try:

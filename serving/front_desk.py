@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -149,7 +149,8 @@ def _small_print(answer: RecommendResponse) -> list[str]:
             f"许可 permitted {counts.permitted} → 有产能 affordable {counts.affordable}"
         )
     versions = answer.versions
-    features = "–" if answer.features_as_of is None else f"{answer.features_as_of:%Y-%m-%dT%H:%MZ}"
+    at = answer.features_as_of
+    features = "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
     lines.append(
         f"决策 decision {answer.decision_id} · 模型 release {versions.release or '–'} · "
         f"特征 features {features} · 目录 catalog {versions.catalog} · "

@@ -169,7 +169,8 @@ def _only(tags: Tags, bank: Bank, code: str) -> Tags:
     if code in tags.lost:
         raise OnePointError(
             f"tag '{code}' needs what this bank does not bring: {_lacking(bank, code)}; add it to "
-            "the source YAML (scores of a release: give --scores)"
+            "the source YAML, or for scores give --scores with the file that "
+            "`python -m training score` writes"
         )
     (tag,) = (one for one in tags.tags if one.code == code)
     needed = set(tag.inputs)

@@ -19,7 +19,10 @@ from features.tags.words import OWNERS, Vocabulary
 ACT = "►"
 ACT_NAMES = Names(zh="待办", en="to act on")
 SAY = {True: Names(zh="可告知", en="may be said"), False: Names(zh="勿告知", en="not to be said")}
-LOST = Names(zh="缺表或列而无法判断", en="not told, for want of tables or columns")
+LOST = Names(
+    zh="缺表、列或模型评分而无法判断",
+    en="not told, for want of tables, columns or a release's scores",
+)
 HEADINGS = (
     Names(zh="标签", en="tag"),
     Names(zh="内容", en="what"),
@@ -81,7 +84,8 @@ def _section(
             zh=one.settings.owner, en=one.settings.owner
         )
         table.add_row(
-            escape(_lines(one.settings.names, lang, mark)),
+            # the code is what --tag takes
+            f"{escape(_lines(one.settings.names, lang, mark))}\n  [dim]{one.held.tag.code}[/dim]",
             escape(_content(one, lang, "\n")),
             _clock(one.held.expires_at, words),
             escape(_lines(owner, lang)),

@@ -68,7 +68,7 @@ PART_NAMES = _names(
         "errors": ("报错次数", "errors"),
         "estimate_cny": ("行外估计", "elsewhere, as estimated"),
         "fund_loss_share": ("基金亏损", "loss on funds"),
-        "gap_cny": ("还差", "still missing"),
+        "gap_cny": ("月日均还差", "the month's average lacks"),
         "helps": ("求助次数", "asked for help"),
         "idle_cny": ("闲置", "idle"),
         "kind": ("性质", "kind"),

@@ -164,7 +164,7 @@ def test_a_bank_that_lacks_a_table_loses_tags_by_name(features, bank, asked, at_
     code, out, _ = features(*asked, "--customer", "managed", "--lang", "en", "--json", *at_now)
     assert code == 0
     (line,) = [one for one in out.splitlines() if one.startswith("not told")]
-    assert "for want of tables or columns" in line
+    assert "for want of tables, columns or a release's scores" in line
     assert "home_branch" in line
     assert {"home_branch", "county_rural"} <= set(json.loads(out.splitlines()[-1])["lost"])
     code, _, err = features(*asked, "--tag", "home_branch", *at_now)
@@ -233,7 +233,7 @@ def settings(shape: str, unit: str = "", words: tuple[Names, ...] = ()) -> TagSe
 
 
 READINGS = [
-    (settings("number", "CNY"), "gap_cny", 1234.5, "还差 1,234.5 元", "still missing 1,234.5 CNY"),
+    (settings("number", "CNY"), "gap_cny", 1234.5, "月日均还差 1,234.5 元", "the month's average lacks 1,234.5 CNY"),
     (settings("number", "share"), "video", 0.834, "视频银行 83.4 %", "video bank 83.4 %"),
     (settings("number", "share"), "video", 1.0, "视频银行 100 %", "video bank 100 %"),
     (settings("flag"), "video", 0.0, "视频银行 否", "video bank no"),

@@ -113,3 +113,23 @@ def test_age_bands_and_groups():
     assert bands.tolist() == ["under 26", "26-35", "46-59", "60-64", "65 and over", "unknown"]
     found = metrics.by_group(np.array([1.0, 0.0, 1.0]), np.array(["old", "old", "young"]))
     assert found == {"old": {"mean": 0.5, "rows": 2}, "young": {"mean": 1.0, "rows": 1}}
+
+
+def test_precision_and_recall_by_hand():
+    hit = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    assert metrics.precision(hit).tolist() == [pytest.approx(2 / 3), 0.0]
+    assert metrics.recall(hit, np.array([4.0, 1.0])).tolist() == [0.5, 0.0]
+
+
+def test_auc_within_blocks_gives_nothing_for_knowing_the_block():
+    labels = np.array([0.0, 0, 0, 1, 1, 1, 1, 0])
+    blocks = np.repeat([0, 1], 4)
+    assert metrics.auc_within(labels, blocks.astype(float), blocks) == 0.5
+    # block 0: right in 3 of 3 pairs; block 1: the negative lies above two of three positives
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9, 0.7])
+    assert metrics.auc_within(labels, scores, blocks) == pytest.approx((3 + 1) / 6)
+
+
+def test_auc_within_is_not_a_number_where_no_block_has_both_labels():
+    labels = np.array([0.0, 0.0, 1.0, 1.0])
+    assert np.isnan(metrics.auc_within(labels, labels, np.array([0, 0, 1, 1])))

@@ -13,7 +13,7 @@ with customers as clusters [2]: a customer's rows are not independent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,9 +127,12 @@ def calibration(forecasts: Forecasts, group: str) -> Calibration:
     The slope is undefined where the prediction is constant, where all or none happened, and where
     the two are told apart without an error.
     """
-    own = forecasts.of([group])
+    return _calibration(forecasts.of([group]), group)
+
+
+def _calibration(own: Forecasts, name: str) -> Calibration:
     return Calibration(
-        group,
+        name,
         len(own.p),
         int(own.happened.sum()),
         float(own.p.mean()) if len(own.p) else NAN,
@@ -156,24 +159,16 @@ def slopes(forecasts: Forecasts, found: Sequence[Calibration]) -> list[Calibrati
     """The calibrations whose slopes count: thin groups count as one.
 
     Where the truth hardly differs within a group, no number of rows tells its slope. Such groups
-    are put together, each with an intercept of its own, and have one slope. A constant prediction
-    is not thin: its slope stays undefined, and fails.
+    are put together, each with an intercept of its own, and have one slope; where even that cannot
+    be told it is undefined, and fails: what cannot be shown has not passed. A constant prediction
+    is not thin: its slope is undefined from the first.
     """
     thin = [one.group for one in found if one.thin]
     counted = [one for one in found if not one.thin]
     if not thin:
         return counted
-    together = forecasts.of(thin)
-    slope, _ = _slope(together)
-    name = f"{len(thin)} thin groups together"
-    mean_p, rate = float(together.p.mean()), float(together.happened.mean())
-    positives = int(together.happened.sum())
-    return [
-        *counted,
-        Calibration(
-            name, len(together.p), positives, mean_p, rate, _ratio(together), slope, UNDEFINED
-        ),
-    ]
+    together = _calibration(forecasts.of(thin), f"thin groups together: {len(thin)}")
+    return [*counted, replace(together, slope=UNDEFINED) if together.thin else together]
 
 
 def worst_ratio(found: Iterable[Calibration]) -> float:

@@ -83,9 +83,11 @@ def test_thin_groups_are_judged_together():
     found = calibrations(sound)
     assert any(one.thin for one in found)
     counted = slopes(sound, found)
-    assert counted[-1].group == f"{sum(one.thin for one in found)} thin groups together"
+    assert counted[-1].group == f"thin groups together: {sum(one.thin for one in found)}"
     assert counted[-1].slope.value == pytest.approx(1, abs=0.2)
     assert counted[-1].slope.high - counted[-1].slope.low < found[0].slope.high - found[0].slope.low
+    few = sound.of(names[:2])
+    assert np.isnan(slope_range(slopes(few, calibrations(few, least_rows=100)))).all()
     # scattered rather than thin: together they tell
     random = np.random.default_rng(3)
     noise = forecasts(lambda z: z + random.normal(0, 0.6, len(z)), names, 0.3)

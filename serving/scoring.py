@@ -76,22 +76,25 @@ class Scorer:
     ) -> dict[str, OfferScores]:
         """Score all offers at their stages from the vector; one booster call for all products.
 
-        ``assets_cny`` prices the offers (None: not known).
+        ``assets_cny`` prices the offers that no model prices (None: not known).
         """
         release = self._release()
         row = features.vector.reshape(1, -1)
         starts = dict(zip(release.products, release.p_start(row)[0], strict=True))
         offers = list(stages)
         rows = np.repeat(row, len(offers), axis=0)
+        amounts = release.expected_amounts(rows, offers)
         wanted = release.preference(rows, offers, [stages[offer] for offer in offers])
         scores = {}
-        for offer, preferences in zip(offers, wanted, strict=True):
+        for offer, preferences, expected in zip(offers, wanted, amounts, strict=True):
             by_channel = dict(zip(release.choice_channels, preferences, strict=True))
             spoken = offer in starts
             scores[offer] = OfferScores(
                 p_start=float(starts[offer]) if spoken else self._usual_start(offer),
                 p_start_is="propensity" if spoken else "popularity",
-                amount_cny=self._amount(offer, assets_cny),
+                amount_cny=(
+                    self._usual_amount(offer, assets_cny) if np.isnan(expected) else float(expected)
+                ),
                 # A channel nobody chose in training is one that nobody is expected to choose.
                 preference={
                     one: float(by_channel.get(one, 0.0)) for one in self.rules.catalog.handle_ids
@@ -112,7 +115,7 @@ class Scorer:
             offer: OfferScores(
                 p_start=self._usual_start(offer),
                 p_start_is="popularity",
-                amount_cny=self._amount(offer, None),
+                amount_cny=self._usual_amount(offer, None),
                 preference=preference,
                 completion=self._completion(offer, stage),
             )
@@ -163,8 +166,8 @@ class Scorer:
             return float(self.release.popularity(offer))
         return self.rules.policy.popularity.p_start[kind]
 
-    def _amount(self, offer: str, assets_cny: float | None) -> float:
-        priced = self.release.amount_cny(offer, assets_cny) if self.release else None
+    def _usual_amount(self, offer: str, assets_cny: float | None) -> float:
+        priced = self.release.usual_amount_cny(offer, assets_cny) if self.release else None
         return float(priced if priced is not None else self._offer(offer).expected_amount_cny or 0)
 
     def _completion(self, offer: str, stage: Stage) -> dict[str, float]:

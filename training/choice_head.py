@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from features.build import build
 from features.catalog import STAGES
@@ -14,13 +15,16 @@ from features.feature_set import FeatureSet
 from features.sources import Source
 from features.spine import Spine, choices, subset
 from training import baselines, metrics, targets
+from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
 from training.errors import TrainingError
 from training.models.channel_preference import ChannelPreferenceModel, ChoiceRows
-from training.report import HeadReport, group_rows, need_rows, sample_rows
+from training.models.expected_amount import ExpectedAmountModel
+from training.report import HeadReport, customer_numbers, group_rows, need_rows, sample_rows
 from training.splits import Cuts
 
 Mask = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 
@@ -33,6 +37,7 @@ class ChoiceHead:
     cuts: Cuts
     feature_set: FeatureSet
     features: list[Feature]
+    amounts: ExpectedAmountModel
 
     def __post_init__(self) -> None:
         if not self.source.has("interactions"):
@@ -46,6 +51,11 @@ class ChoiceHead:
         self.channel = np.array(channel, dtype=np.int64)
         self.offers = rows["product"].to_pylist()
         self.stages = rows["stage"].to_pylist()
+        told = rows["intent_amount_cny"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+        self.amount_cny = self.amounts.told_or_expected(
+            told, self.x, self.offers, self.config.threads
+        )
+        self.customer = customer_numbers(spine)
         self.last, self.uses = targets.past_choices(spine, self.channels)
         possible = self.channel >= 0
         split = self.cuts.rows(rows["as_of"].to_numpy())
@@ -75,7 +85,7 @@ class ChoiceHead:
         assert self.config.channel_preference is not None  # noqa: S101 (the caller looked)
         told = {stage for stage in self.stages if stage}
         rows = ChoiceRows(
-            self.x, self.offers, self.stages, self.channel,
+            self.x, self.offers, self.stages, self.amount_cny, self.channel,
             self.split["train"], self.split["stop"], self.split["calibrate"],
         )  # fmt: skip
         return ChannelPreferenceModel.fit(
@@ -102,7 +112,8 @@ class ChoiceHead:
         test = self.split["test"]
         offers = [self.offers[row] for row in test]
         stages = [self.stages[row] for row in test]
-        p = model.predict(self.x[test], offers, stages, self.config.threads)
+        amounts = self.amount_cny[test]
+        p = model.predict(self.x[test], offers, stages, amounts, self.config.threads)
         actual = self.channel[test]
         report = HeadReport(metrics=metrics.choice(p, actual))
         for name, guess in self._baselines(test).items():
@@ -131,7 +142,20 @@ class ChoiceHead:
         report.sample = self.x[sample]
         report.sample_offers = [self.offers[row] for row in sample]
         report.sample_stages = [self.stages[row] for row in sample]
+        report.sample_amounts = self.amount_cny[sample]
+        report.forecasts = self._forecasts(p, actual, test)
+        report.tables["calibration"] = [
+            one.row() for one in calibrations(report.forecasts, least_positives=LEAST_POSITIVES)
+        ]
         return report
+
+    def _forecasts(self, p: Matrix, actual: Rows, test: Rows) -> Forecasts:
+        width = len(self.channels)
+        chosen = (actual[:, None] == np.arange(width)).astype(np.float64)
+        return Forecasts(
+            self.channels, np.tile(np.arange(width), len(test)), p.ravel(), chosen.ravel(),
+            np.repeat(self.customer[test], width),
+        )  # fmt: skip
 
     def _baselines(self, test: Rows) -> dict[str, Rows]:
         before = [self.split[name] for name in ("train", "stop", "calibrate")]

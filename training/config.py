@@ -10,6 +10,7 @@ from pydantic import Field
 from features.config import StrictConfig, load_yaml
 from features.errors import ConfigError
 from training.models.channel_preference import ChannelPreferenceConfig
+from training.models.expected_amount import ExpectedAmountConfig
 from training.models.next_product import NextProductConfig
 
 Head = Literal["next_product", "channel_preference"]
@@ -34,6 +35,7 @@ class SplitConfig(StrictConfig):
 class RunConfig(StrictConfig):
     """A training run: which heads, how, on which splits.
 
+    Completion and expected amounts are learned in every run, as far as the source tells of them.
     ``heads_from`` takes the sections of sibling YAML files instead of repeating them.
     """
 
@@ -45,6 +47,7 @@ class RunConfig(StrictConfig):
     splits: SplitConfig = SplitConfig()
     next_product: NextProductConfig | None = None
     channel_preference: ChannelPreferenceConfig | None = None
+    expected_amount: ExpectedAmountConfig = ExpectedAmountConfig()
     heads_from: tuple[str, ...] = ()
 
     @property

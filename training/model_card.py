@@ -11,12 +11,14 @@ from training.run import TrainingRun
 HEAD_TITLES = {
     "next_product": "Next product: which product is started within the horizon",
     "channel_preference": "Channel preference: which channel the customer would choose",
+    "expected_amount": "Expected amount: for how much he buys, if he buys",
+    "completion": "Completion: of what is begun at a channel, the share that gets done",
 }
 LIMITS = (
     "Probabilities are propensities under the contacts and channels of the training window, not"
     " effects of showing an offer.",
     "Completion is a rate per (offer, stage, handle), not a model of the single customer.",
-    "The expected amount is the median of the customer's asset tier.",
+    "The expected amount is a median, not a mean; where no features are, that of the asset tier.",
     "Products with fewer than 200 starts before the test share one pooled model.",
     "Whether an offer is suitable is decided by rules after scoring, never by these models.",
 )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import shap
 from matplotlib.figure import Figure
 
+from training.models.channel_preference import CONTEXT
 from training.report import HeadReport
 from training.run import TrainingRun
 
@@ -25,6 +26,8 @@ def draw_all(run: TrainingRun, folder: Path) -> list[Path]:
     """Write every picture of a run into `folder` as PNG; returns the files."""
     drawn = []
     for head, report in run.reports.items():
+        if head not in run.config.heads:  # completion and amounts have tables only
+            continue
         drawn.append(_save(calibration(head, report), folder / f"{head}_calibration.png"))
         drawn.append(_save(comparison(head, report), folder / f"{head}_baselines.png"))
         drawn.append(_save(shap_summary(head, run), folder / f"{head}_shap.png"))
@@ -93,11 +96,10 @@ def shap_summary(head: str, run: TrainingRun) -> Figure:
         x = report.sample
     else:
         model = release.channel_preference
-        values = model.contributions(
-            report.sample, report.sample_offers, report.sample_stages, busiest
-        )
-        x = model.matrix(report.sample, report.sample_offers, report.sample_stages)
-        names += ["offer (context)", "stage (context)"]
+        context = (report.sample_offers, report.sample_stages, report.sample_amounts)
+        values = model.contributions(report.sample, *context, busiest)
+        x = model.matrix(report.sample, *context)
+        names += [f"{name} (context)" for name in CONTEXT]
     explanation = shap.Explanation(values[:, :-1], values[:, -1], x, feature_names=names)
     figure = Figure(figsize=(9, 8))
     axes = figure.add_subplot()

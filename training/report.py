@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.spine import Spine
 from training import metrics
+from training.calibration_report import Forecasts
 from training.errors import TrainingError
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 SAMPLE_ROWS = 500
 
 
@@ -21,7 +24,8 @@ class HeadReport:
     """What one head's evaluation leaves for the reviewer.
 
     ``metrics`` are single numbers with the baselines beside them; ``tables`` and ``curves`` hold
-    rows for pages and plots; ``sample`` (m, F) are test rows for SHAP plots.
+    rows for pages and plots; ``sample`` (m, F) are test rows for SHAP plots; ``forecasts`` is what
+    was predicted for every test row beside what happened, where the head gives probabilities.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -30,12 +34,14 @@ class HeadReport:
     sample: Matrix = field(default_factory=lambda: np.empty((0, 0)))
     sample_offers: list[str | None] = field(default_factory=list)
     sample_stages: list[str | None] = field(default_factory=list)
+    sample_amounts: Vector = field(default_factory=lambda: np.empty(0))
+    forecasts: Forecasts | None = None
 
 
 MODEL = "model"
 RULES = (
     "popular", "recent_popular", "last_product", "co_holding",
-    "majority", "last_channel", "most_used",
+    "majority", "last_channel", "most_used", "tier_median", "overall_rate", "handle_rate",
 )  # fmt: skip
 
 
@@ -55,6 +61,12 @@ def rules_table(
         if any(value is not None for value in values):
             rows.append((rule, values))
     return names, rows
+
+
+def customer_numbers(spine: Spine) -> Rows:
+    """A number for each row's customer, equal for equal customers, shape (n,)."""
+    customers = spine.arrow()["customer_id"].combine_chunks().dictionary_encode()
+    return np.asarray(customers.indices.to_numpy(), dtype=np.int64)
 
 
 def need_rows(split: dict[str, Rows]) -> None:

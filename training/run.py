@@ -23,11 +23,13 @@ from features.spine import (
     purchase_events,
 )
 from training import targets
+from training.amount_head import AmountHead
 from training.choice_head import ChoiceHead
+from training.completion_head import CompletionHead
 from training.config import RunConfig
 from training.models.channel_preference import ChannelPreferenceModel
 from training.models.next_product import NextProductModel
-from training.models.rates import AmountModel, CompletionModel, Popularity
+from training.models.rates import Popularity
 from training.models.release import Manifest, Release, check_replaceable
 from training.report import HeadReport, need_rows
 from training.splits import Cuts, month_cuts, parse_test_from, share_cuts
@@ -88,16 +90,25 @@ def train(
         progress("evaluating next product")
         reports["next_product"] = learned.evaluate(next_product)
         popularity = popularity.model_copy(update={"offers": learned.popularity()})
+    progress("expected amounts")
+    bought = AmountHead(config, spine, x, cuts, feature_set)
+    amounts = bought.fit()
     if config.channel_preference is not None:
         progress("choices")
-        chosen = ChoiceHead(config, source, cuts, feature_set, features)
+        chosen = ChoiceHead(config, source, cuts, feature_set, features, amounts)
         progress("channel preference")
         preference = chosen.fit()
         reports["channel_preference"] = chosen.evaluate(preference)
         popularity = popularity.model_copy(update={"channels": chosen.popularity()})
-    progress("completion and amounts")
-    completion = CompletionModel.fit(targets.journeys(source, 0, cuts.test))
-    amounts = AmountModel.fit(targets.purchase_amounts(source, cuts.test))
+    progress("completion")
+    begun = CompletionHead(source, cuts)
+    completion = begun.fit()
+    for name, report in {
+        "expected_amount": bought.evaluate(amounts),
+        "completion": begun.evaluate(completion),
+    }.items():
+        if report.metrics:  # a bank that tells no amounts or journeys has nothing to test
+            reports[name] = report
     manifest = Manifest(
         id="",
         heads=config.heads,

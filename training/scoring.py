@@ -146,7 +146,7 @@ class _Scorer:
         self._handles = handles
         self._threads = threads
         # asked for here, so that a release without them is refused before anything is built
-        self._starts, self._preference = release.next_product, release.channel_preference
+        self._starts, self._channels = release.next_product, release.choice_channels
         self._completion = np.array(
             [
                 [release.completion(product, STAGE, handle) for handle in handles]
@@ -162,9 +162,10 @@ class _Scorer:
         parts = [self._rows(built, "start", customer, product, p_start[customer, product])]
         customer, product = top_products(p_start, eligible)
         offers = [self._release.products[k] for k in product]
-        chosen = self._preference.predict(x[customer], offers, [STAGE] * len(offers), self._threads)
+        stages = [STAGE] * len(offers)
+        chosen = self._release.preference(x[customer], offers, stages, threads=self._threads)
         for head, channels, p in (
-            ("preference", self._release.choice_channels, chosen),
+            ("preference", self._channels, chosen),
             ("completion", self._handles, self._completion[product]),
         ):
             parts.append(self._by_channel(built, head, customer, product, channels, p))

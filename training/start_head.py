@@ -13,9 +13,10 @@ from features.feature_set import FeatureSet
 from features.sources import Source
 from features.spine import Spine
 from training import baselines, metrics, targets
+from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
 from training.models.next_product import NextProductModel, StartRows
-from training.report import HeadReport, group_rows, sample_rows
+from training.report import HeadReport, customer_numbers, group_rows, sample_rows
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -78,6 +79,14 @@ class StartHead:
             if (own := eligible[:, k]).any() and starts[own, k].sum() >= 50
         }
         report.sample = self.x[sample_rows(test, self.config.seed)]
+        row, product = np.nonzero(eligible)
+        report.forecasts = Forecasts(
+            self.products, product, p[row, product], starts[row, product].astype(np.float64),
+            customer_numbers(self.spine)[test[row]],
+        )  # fmt: skip
+        report.tables["calibration"] = [
+            one.row() for one in calibrations(report.forecasts, least_positives=LEAST_POSITIVES)
+        ]
         return report
 
     def _baselines(self) -> dict[str, Matrix]:

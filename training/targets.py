@@ -6,8 +6,11 @@ A product is *started* when an application begins, or by a purchase that no appl
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from features.sources import Horizon, Source
 from features.spine import MICROSECONDS_A_DAY, Spine
@@ -89,16 +92,17 @@ def _mask(
     return mask
 
 
-def journeys(source: Source, since: int, before: int) -> list[tuple[str, str, str, bool]]:
-    """Begun journeys (offer, stage, handle, done) whose 30 days ended in [since, before).
+def journeys(source: Source, since: int, before: int) -> list[tuple[str, str, str, str, bool]]:
+    """Begun journeys whose 30 days ended in [since, before): customer, offer, stage, handle, done.
 
-    A step counts where it was taken: was the product completed within 30 days of it?
+    A step counts where it was taken: was the product completed within 30 days of it? Those whose
+    30 days are not over count nowhere, or the quickly done would stand for all.
     """
     if not source.has("interactions.kind") or not source.has("interactions.stage"):
         return []
     window = COMPLETION_DAYS * MICROSECONDS_A_DAY
-    found: list[tuple[str, str, str, bool]] = source.con.sql(
-        f"""select step.product, step.stage, step.channel, exists (
+    found: list[tuple[str, str, str, str, bool]] = source.con.sql(
+        f"""select step.customer_id, step.product, step.stage, step.channel, exists (
                 select 1 from interactions done
                 where done.kind = 'complete' and done.customer_id = step.customer_id
                   and done.product = step.product and done.event_time >= step.event_time
@@ -106,28 +110,59 @@ def journeys(source: Source, since: int, before: int) -> list[tuple[str, str, st
             from interactions step
             where step.kind in ('apply', 'step') and step.product is not null
               and step.stage is not null
-              and step.event_time >= {since} and step.event_time + {window} <= {before}"""  # noqa: S608
+              and step.event_time >= {since} and step.event_time + {window} <= {before}
+            order by step.event_time, step.customer_id, step.product"""  # noqa: S608
     ).fetchall()
     return found
 
 
-def purchase_amounts(source: Source, before: int) -> list[tuple[str, float | None, float]]:
-    """Purchases before a moment: offer, total assets just before it (None if unknown), amount."""
+@dataclass(frozen=True)
+class Purchases:
+    """Purchases with an amount, in time order, arrays of shape (n,).
+
+    ``row`` is the newest row of the spine that describes the customer at or before the purchase,
+    −1 where there is none; ``assets_cny`` his total assets just before it, NaN where unknown.
+    """
+
+    row: npt.NDArray[np.int64]
+    event_time: npt.NDArray[np.int64]
+    offer: list[str]
+    assets_cny: npt.NDArray[np.float64]
+    amount_cny: npt.NDArray[np.float64]
+
+
+def purchases(spine: Spine) -> Purchases:
+    """Every purchase the bank tells the amount of."""
+    source = spine.on_duckdb
     if not source.has("holdings.amount_cny"):
-        return []
-    assets = "null::double"
-    if source.has("balances"):
-        # balances are monthly: the sum of all classes at the newest date before the purchase
-        assets = """(select sum(balance_cny)::double from balances
-                     where balances.customer_id = holdings.customer_id and balances.event_time = (
-                       select max(event_time) from balances b
-                       where b.customer_id = holdings.customer_id
-                         and b.event_time < holdings.event_time))"""
-    found: list[tuple[str, float | None, float]] = source.con.sql(
-        f"""select product, {assets}, amount_cny::double from holdings
-            where amount_cny > 0 and event_time < {before}"""  # noqa: S608
-    ).fetchall()
-    return found
+        none = np.empty(0)
+        return Purchases(none.astype(np.int64), none.astype(np.int64), [], none, none)
+    assets = (
+        "select customer_id, event_time, sum(balance_cny)::double as assets "
+        "from balances group by customer_id, event_time"
+        if source.has("balances")
+        else "select null::varchar customer_id, 0 event_time, null::double assets where false"
+    )
+    found = source.con.sql(
+        f"""select spine.row_id, bought.event_time, bought.product, wealth.assets,
+                   bought.amount_cny::double as amount
+            from (select * from holdings where amount_cny > 0) bought
+            asof left join ({assets}) wealth
+              on wealth.customer_id = bought.customer_id and wealth.event_time < bought.event_time
+            asof left join "{spine.table}" spine
+              on spine.customer_id = bought.customer_id and spine.as_of <= bought.event_time
+            order by bought.event_time, bought.customer_id, bought.product, amount"""  # noqa: S608
+    ).arrow()
+    table = found.read_all()
+    row_id = table["row_id"].fill_null(-1).to_numpy()
+    rows = np.searchsorted(spine.arrow()["row_id"].to_numpy(), row_id)
+    return Purchases(
+        np.where(row_id >= 0, rows, -1),
+        table["event_time"].to_numpy(),
+        table["product"].to_pylist(),
+        table["assets"].cast(pa.float64()).fill_null(float("nan")).to_numpy(),
+        table["amount"].to_numpy(),
+    )
 
 
 def past_choices(

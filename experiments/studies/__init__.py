@@ -1,4 +1,4 @@
-"""Studies on public data: the protocol, the metrics, the naive and the published numbers beside."""
+"""Studies on public data and on banks of a known truth: the protocol, the metrics, the naive and the published numbers beside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.studies.payments_diary import payments_diary
 from experiments.studies.purchase_ranking import purchase_ranking
+from experiments.studies.simulated_bank import simulated_bank
 from experiments.studies.study import Progress, StudyResult
 from experiments.studies.telemarketing import telemarketing
 from features.errors import ConfigError, did_you_mean
@@ -15,6 +16,7 @@ STUDIES: dict[str, Callable[[Path | None, str | None, Progress], StudyResult]] =
     "payments_diary": payments_diary,
     "telemarketing": telemarketing,
     "purchase_ranking": purchase_ranking,
+    "simulated_bank": simulated_bank,
 }
 """By name: a function of the set's folder and the cut (None: the default ones)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -61,11 +61,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Metrics of a study and, by the same names, what they are held against."""
+    """Metrics of a study and, by the same names, what they are held against.
+
+    ``tables`` hold what is behind them, as rows of values that JSON can hold.
+    """
 
     study: str
     metrics: dict[str, Value]
     references: dict[str, Reference]
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -108,6 +112,7 @@ class StudyResult:
                 }
                 for name, one in self.references.items()
             },
+            "tables": self.tables,
             "verdict": self.verdict,
         }
 

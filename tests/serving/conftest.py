@@ -35,8 +35,10 @@ from training.models.channel_preference import (
     ChannelPreferenceModel,
     ChoiceRows,
 )
+from training.models.completion import CompletionModel
+from training.models.expected_amount import ExpectedAmountModel
 from training.models.next_product import NextProductConfig, NextProductModel, StartRows
-from training.models.rates import AmountModel, CompletionModel, Popularity
+from training.models.rates import Popularity, TierAmounts
 from training.models.release import Manifest, Release
 
 AS_OF = datetime(2026, 6, 30, 16, 0, tzinfo=UTC)
@@ -80,6 +82,7 @@ def train_release(folder: Path, catalog_name: str = "bank") -> Release:
             x,
             [products[n % len(products)] for n in range(rows)],
             ["application"] * rows,
+            np.full(rows, np.nan),
             chosen,
             *split,
         ),
@@ -108,7 +111,7 @@ def train_release(folder: Path, catalog_name: str = "bank") -> Release:
         next_product,
         preference,
         CompletionModel.fit([(products[0], "application", channels[0], True)]),
-        AmountModel.fit([(products[0], 100_000.0, 20_000.0)]),
+        ExpectedAmountModel.of_table(TierAmounts.fit([(products[0], 100_000.0, 20_000.0)])),
         Popularity(
             offers=dict.fromkeys(products, 0.02),
             channels={one: 1 / len(channels) for one in channels},

@@ -93,7 +93,9 @@ def preference_model(x):
     stages = [("application", "signing")[n % 2] for n in range(len(x))]
     pull = np.nan_to_num(x[:, :3]) * 2 + np.array([[offer == "fund", 0, 0.5] for offer in offers])
     channel = (pull + random.gumbel(size=pull.shape)).argmax(axis=1)
-    rows = ChoiceRows(x, offers, stages, channel, *np.split(np.arange(len(x)), [2_000, 2_400]))
+    rows = ChoiceRows(
+        x, offers, stages, x[:, 0], channel, *np.split(np.arange(len(x)), [2_000, 2_400])
+    )
     config = ChannelPreferenceConfig(num_leaves=6, max_rounds=8, feature_fraction=1.0)
     return ChannelPreferenceModel.fit(
         config, ("app", "teller", "video"), ("deposit", "fund"), ("application", "signing"),
@@ -167,19 +169,19 @@ def test_a_rare_products_explanation_is_its_shapley_values(starts_model, x, prod
 def test_channel_contributions_add_up_to_the_raw_score_of_the_channel(preference_model, x):
     offers, stages = ["fund", None, "deposit"] * 10, ["signing"] * 30
     scores = preference_model._booster.predict(
-        preference_model.matrix(x[:30], offers, stages), raw_score=True, num_threads=1
+        preference_model.matrix(x[:30], offers, stages, x[:30, 0]), raw_score=True, num_threads=1
     )
     for column, channel in enumerate(preference_model.channels):
-        values = preference_model.contributions(x[:30], offers, stages, channel)
-        assert values.shape == (30, FEATURES + 3)
+        values = preference_model.contributions(x[:30], offers, stages, x[:30, 0], channel)
+        assert values.shape == (30, FEATURES + 4)
         np.testing.assert_allclose(values.sum(axis=1), scores[:, column], rtol=0, atol=1e-9)
 
 
 def test_channel_contributions_are_the_channels_shapley_values(preference_model, x):
     assert "cat_threshold=" in preference_model.text_
     for channel in preference_model.channels:
-        values = preference_model.contributions(x[:1], ["fund"], ["signing"], channel)
-        row = preference_model.matrix(x[:1], ["fund"], ["signing"])[0]
+        values = preference_model.contributions(x[:1], ["fund"], ["signing"], x[:1, 1], channel)
+        row = preference_model.matrix(x[:1], ["fund"], ["signing"], x[:1, 1])[0]
         by_definition = brute_force(preference_model._apart[channel], row)
         np.testing.assert_allclose(values[0], by_definition, rtol=0, atol=1e-9)
 
@@ -201,5 +203,7 @@ def test_explanations_of_a_release(small_run, small_source):
             assert told.bias + sum(told.groups.values()) == pytest.approx(log_odds, abs=1e-9)
             assert set(told.by_feature) == set(release.feature_names)
     told = release.explain_preference(x[0], "fund_r2", "application", "teller")
-    values = release.channel_preference.contributions(x[:1], ["fund_r2"], ["application"], "teller")
+    amount = release.expected_amounts(x[:1], ["fund_r2"])
+    context = (["fund_r2"], ["application"], amount)
+    values = release.channel_preference.contributions(x[:1], *context, "teller")
     assert sum(told.values()) == pytest.approx(values.sum(), abs=1e-9)

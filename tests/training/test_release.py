@@ -16,9 +16,9 @@ from training.models.release import Golden, Manifest, Release, check_catalog, ch
 from training.run import _spine_and_cuts
 
 FILES = (
-    "amounts.json", "channel_preference.json", "channel_preference.txt", "completion.json",
-    "features.json", "golden.json", "next_product.json", "next_product.txt", "popularity.json",
-    "rare_products.txt",
+    "channel_preference.json", "channel_preference.txt", "completion.json", "expected_amount.json",
+    "expected_amount.txt", "features.json", "golden.json", "next_product.json", "next_product.txt",
+    "popularity.json", "rare_products.txt",
 )  # fmt: skip
 
 
@@ -56,7 +56,11 @@ def test_loaded_again_it_scores_the_same(small_run, folder, x):
     assert again.completion("fund_r2", "application", "teller") == first.completion(
         "fund_r2", "application", "teller"
     )
-    assert again.amount_cny("fund_r2", 1e5) == first.amount_cny("fund_r2", 1e5)
+    assert again.usual_amount_cny("fund_r2", 1e5) == first.usual_amount_cny("fund_r2", 1e5) > 0
+    modelled = [first._amounts.offers[0]] * len(x)
+    priced = first.expected_amounts(x, modelled)
+    assert np.array_equal(again.expected_amounts(x, modelled), priced)
+    assert len(set(priced)) > 10
     assert again.popularity("credit_card") == first.popularity("credit_card") > 0
     assert again.channel_share("teller") == first.channel_share("teller") > 0
 
@@ -110,15 +114,17 @@ def test_no_manifest_is_no_release(tmp_path):
         Release.load(tmp_path)
 
 
-@pytest.mark.parametrize("head", ["p_start", "preference"])
+@pytest.mark.parametrize("head", ["p_start", "preference", "amount_cny"])
 def test_golden_rows_with_other_scores_are_refused(small_run, head):
     release = small_run.release
     golden = json.loads((release.folder / "golden.json").read_text("utf-8"))
     release.check_golden(parse_config(golden, Golden, "golden"))
-    golden[head][3][1] += 2e-9
+    scores = golden[head] if head == "amount_cny" else golden[head][3]
+    assert scores[1] > 0
+    scores[1] += 2e-9
     with pytest.raises(ReleaseError, match=f"other {head} scores"):
         release.check_golden(parse_config(golden, Golden, "golden"))
-    golden[head][3][1] = float("nan")
+    scores[1] = float("nan")
     with pytest.raises(ReleaseError, match=f"other {head} scores"):
         release.check_golden(parse_config(golden, Golden, "golden"))
 

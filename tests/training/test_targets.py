@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from features.sources import Source, open_source
-from features.spine import Spine, choices, customers_at, microseconds, purchase_events
+from features.spine import (
+    Spine,
+    choices,
+    customers_at,
+    microseconds,
+    moment,
+    purchase_events,
+)
 from training import targets
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -184,12 +191,12 @@ def test_journeys_are_done_within_thirty_days_or_not(bank):
     end = microseconds(datetime(2026, 5, 15, tzinfo=UTC))
     assert sorted(targets.journeys(source, 0, end)) == [
         # Bo's took exactly thirty days, too long; the one begun on the 25th is not over yet
-        ("fund_r2", "application", "teller", False),
-        ("fund_r2", "application", "teller", True),
-        ("fund_r2", "signing", "video", True),
+        ("ann", "fund_r2", "application", "teller", True),
+        ("ann", "fund_r2", "signing", "video", True),
+        ("bo", "fund_r2", "application", "teller", False),
     ]
     early = microseconds(APRIL)
-    assert targets.journeys(source, 0, early) == [("fund_r2", "application", "teller", False)]
+    assert targets.journeys(source, 0, early) == [("bo", "fund_r2", "application", "teller", False)]
 
 
 def test_amounts_go_with_the_assets_just_before(bank):
@@ -203,8 +210,17 @@ def test_amounts_go_with_the_assets_just_before(bank):
                     2026-04-01 ann fund 50
                     2026-04-10 ann demand 9000""",
     )
-    found = targets.purchase_amounts(source, microseconds(datetime(2026, 5, 1, tzinfo=UTC)))
-    assert sorted(found, key=str) == [("fund_r2", 150.0, 500.0), ("fund_r2", None, 700.0)]
+    spine = customers_at(source, [datetime(2026, 4, day, tzinfo=UTC) for day in (1, 11, 20)])
+    found = targets.purchases(spine)
+    assert found.offer == ["fund_r2"] * 3
+    assert found.amount_cny.tolist() == [500, 700, 900]
+    np.testing.assert_array_equal(found.assets_cny, [150, np.nan, np.nan])
+    rows = spine.arrow().select(["customer_id", "as_of"]).to_pylist()
+    described = [(rows[row]["customer_id"], moment(rows[row]["as_of"]).day) for row in found.row]
+    # the newest row at the purchase or before it, never after it
+    assert described == [("ann", 1), ("bo", 11), ("bo", 20)]
+    late = customers_at(source, [datetime(2026, 5, 1, tzinfo=UTC)])
+    assert targets.purchases(late).row.tolist()[:2] == [-1, -1]
 
 
 def test_a_set_without_starts_has_purchases_only(insurance_source):
@@ -214,4 +230,4 @@ def test_a_set_without_starts_has_purchases_only(insurance_source):
     assert mask.any(axis=1).all()
     assert targets.eligible(spine, products).all()
     assert targets.journeys(insurance_source, 0, 2**62) == []
-    assert targets.purchase_amounts(insurance_source, 2**62) == []
+    assert len(targets.purchases(spine).row) == 0

@@ -1,7 +1,7 @@
 """Channel preference: which channel would this customer choose for this product and stage?
 
-Multiclass LightGBM on customers' own choices, with the product and the stage known at the time;
-calibrated by one temperature and a bias a channel.
+Multiclass LightGBM on customers' own choices, with the product, the stage and the amount known at
+the time; calibrated by one temperature and a bias a channel.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from training.models.calibration import SoftmaxCalibrator
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-CONTEXT = ("offer", "stage")
-"""Columns appended to the features: what the choice was about, as codes."""
+Vector = npt.NDArray[np.float64]
+CONTEXT = ("offer", "stage", "amount_cny")
+"""Columns appended to the features: what the choice was about; offer and stage as codes."""
 
 
 class ChannelPreferenceConfig(BoosterConfig):
@@ -44,13 +45,15 @@ class ChannelPreferenceConfig(BoosterConfig):
 class ChoiceRows:
     """Choices to learn from: `x` (n, F), offer and stage ids (None where not told), channels.
 
-    ``channel`` holds positions in the model's channels; ``train``, ``stop`` and ``calibrate`` are
-    row numbers, each later in time than the one before.
+    ``amount_cny`` (n,) is what the choice was about, NaN where unknown. ``channel`` holds positions
+    in the model's channels; ``train``, ``stop`` and ``calibrate`` are row numbers, each later in
+    time than the one before.
     """
 
     x: Matrix
     offers: Sequence[str | None]
     stages: Sequence[str | None]
+    amount_cny: Vector
     channel: Rows
     train: Rows
     stop: Rows
@@ -98,10 +101,10 @@ class ChannelPreferenceModel:
             calibrator=SoftmaxCalibrator(scale=1.0, bias=(0.0,) * len(channels)),
             rounds=0,
         )
-        context = _context(learned, rows.offers, rows.stages)
+        context = _context(learned, rows.offers, rows.stages, rows.amount_cny)
         x = np.column_stack([rows.x, context])
         options = config.parameters(seed, threads, objective="multiclass", num_class=len(channels))
-        codes = [x.shape[1] - 2, x.shape[1] - 1]
+        codes = [x.shape[1] - 3, x.shape[1] - 2]
         train = lgb.Dataset(
             x[rows.train], rows.channel[rows.train], categorical_feature=codes, params=options
         )
@@ -122,22 +125,26 @@ class ChannelPreferenceModel:
         return cls(draft.learned_.model_copy(update={"calibrator": calibrator}), text)
 
     def matrix(
-        self, x: Matrix, offers: Sequence[str | None], stages: Sequence[str | None]
+        self,
+        x: Matrix,
+        offers: Sequence[str | None],
+        stages: Sequence[str | None],
+        amount_cny: Vector,
     ) -> Matrix:
-        """Features with the context columns appended, shape (n, F + 2)."""
-        return np.column_stack([x, _context(self.learned_, offers, stages)])
+        """Features with the context columns appended, shape (n, F + 3)."""
+        return np.column_stack([x, _context(self.learned_, offers, stages, amount_cny)])
 
     def predict(
         self,
         x: Matrix,
         offers: Sequence[str | None],
         stages: Sequence[str | None],
+        amount_cny: Vector,
         threads: int = 1,
     ) -> Matrix:
         """Probabilities (n, C) over `channels`; row i is about offers[i] at stages[i]."""
-        scores = raw_scores(
-            self._booster, self.matrix(x, offers, stages), len(self.channels), threads
-        )
+        stacked = self.matrix(x, offers, stages, amount_cny)
+        scores = raw_scores(self._booster, stacked, len(self.channels), threads)
         return self.learned_.calibrator.apply(scores)
 
     def contributions(
@@ -145,14 +152,17 @@ class ChannelPreferenceModel:
         x: Matrix,
         offers: Sequence[str | None],
         stages: Sequence[str | None],
+        amount_cny: Vector,
         channel: str,
         threads: int = 1,
     ) -> Matrix:
-        """TreeSHAP of one channel's raw score, shape (n, F + 3): context, then bias last."""
+        """TreeSHAP of one channel's raw score, shape (n, F + 4): context, then bias last."""
         if channel not in self._apart:
             text = one_output(self.text_, self.channels.index(channel))
             self._apart[channel] = lgb.Booster(model_str=text)
-        return contributions(self._apart[channel], self.matrix(x, offers, stages), threads)
+        return contributions(
+            self._apart[channel], self.matrix(x, offers, stages, amount_cny), threads
+        )
 
     def save(self, folder: Path) -> None:
         """Write the text booster and the coefficients into `folder`."""
@@ -170,7 +180,10 @@ class ChannelPreferenceModel:
 
 
 def _context(
-    learned: _Learned, offers: Sequence[str | None], stages: Sequence[str | None]
+    learned: _Learned,
+    offers: Sequence[str | None],
+    stages: Sequence[str | None],
+    amount_cny: Vector,
 ) -> Matrix:
     offer_code = {offer: float(code) for code, offer in enumerate(learned.offers)}
     stage_code = {stage: float(code) for code, stage in enumerate(learned.stages)}
@@ -179,5 +192,6 @@ def _context(
         [
             np.array([offer_code.get(offer or "", nan) for offer in offers], dtype=np.float64),
             np.array([stage_code.get(stage or "", nan) for stage in stages], dtype=np.float64),
+            amount_cny,
         ]
     )

@@ -23,10 +23,13 @@ from features.config import StrictConfig
 from features.feature_set import FeatureSet
 from training.errors import ReleaseError
 from training.models.channel_preference import ChannelPreferenceModel
+from training.models.completion import CompletionModel
+from training.models.expected_amount import ExpectedAmountModel
 from training.models.next_product import NextProductModel, StartExplanation
-from training.models.rates import AmountModel, CompletionModel, Popularity
+from training.models.rates import Popularity
 
 Matrix = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
 GOLDEN_ROWS = 16
 TOLERANCE = 1e-9
 MANIFEST = "manifest.json"
@@ -56,6 +59,7 @@ class Golden(StrictConfig):
     rows: tuple[tuple[float | None, ...], ...]
     p_start: tuple[tuple[float, ...], ...]
     preference: tuple[tuple[float, ...], ...]
+    amount_cny: tuple[float | None, ...]
     offers: tuple[str | None, ...]
     stages: tuple[str | None, ...]
 
@@ -71,7 +75,7 @@ class Release:
         next_product: NextProductModel | None,
         channel_preference: ChannelPreferenceModel | None,
         completion: CompletionModel,
-        amounts: AmountModel,
+        amounts: ExpectedAmountModel,
         popularity: Popularity,
     ) -> None:
         self.folder = folder
@@ -137,17 +141,34 @@ class Release:
         """Probabilities of a start within the horizon, (n, products), in 0–1; x is (n, F)."""
         return self.next_product.predict(x)
 
-    def preference(self, x: Matrix, offers: Sequence[str], stages: Sequence[str]) -> Matrix:
-        """Probabilities of each channel, (n, choice_channels); row i is offers[i] at stages[i]."""
-        return self.channel_preference.predict(x, offers, stages)
+    def preference(
+        self,
+        x: Matrix,
+        offers: Sequence[str | None],
+        stages: Sequence[str | None],
+        told_cny: Vector | None = None,
+        threads: int = 1,
+    ) -> Matrix:
+        """Probabilities of each channel, (n, choice_channels); row i is offers[i] at stages[i].
+
+        ``told_cny`` (n,) holds the amounts the customer spoke of, NaN where he did not; those are
+        expected from the features, as in training.
+        """
+        told = np.full(len(x), np.nan) if told_cny is None else told_cny
+        amounts = self._amounts.told_or_expected(told, x, offers, threads)
+        return self.channel_preference.predict(x, offers, stages, amounts, threads)
 
     def completion(self, offer: str, stage: str, channel: str) -> float:
         """Share of begun journeys that get done if handled there, 0–1."""
         return self._completion.rate(offer, stage, channel)
 
-    def amount_cny(self, offer: str, assets_cny: float | None) -> float | None:
-        """Expected amount of a purchase (CNY); None: take the catalog's."""
-        return self._amounts.expected_cny(offer, assets_cny)
+    def expected_amounts(self, x: Matrix, offers: Sequence[str | None], threads: int = 1) -> Vector:
+        """Expected amounts (CNY) of purchases, (n,), from the features; NaN: take the usual one."""
+        return self._amounts.predict(x, offers, threads)
+
+    def usual_amount_cny(self, offer: str, assets_cny: float | None) -> float | None:
+        """Usual amount of a purchase (CNY) by total assets; None: take the catalog's."""
+        return self._amounts.usual_cny(offer, assets_cny)
 
     def popularity(self, offer: str) -> float:
         """Recent start rate per eligible customer and horizon; 0 for offers without a model."""
@@ -165,13 +186,17 @@ class Release:
         self, x_row: Matrix, offer: str, stage: str, channel: str
     ) -> dict[str, float]:
         """How feature groups and the context move one channel's raw score (log-odds)."""
-        values = self.channel_preference.contributions(
-            x_row.reshape(1, -1), [offer], [stage], channel
-        )[0]
+        x = x_row.reshape(1, -1)
+        amount = self.expected_amounts(x, [offer])
+        values = self.channel_preference.contributions(x, [offer], [stage], amount, channel)[0]
         summed = dict.fromkeys(self._feature_groups.values(), 0.0)
         for name, value in zip(self.feature_names, values, strict=False):
             summed[self._feature_groups[name]] += float(value)
-        return {**summed, "context": float(values[-3] + values[-2]), "bias": float(values[-1])}
+        return {
+            **summed,
+            "context": float(values[len(self.feature_names) : -1].sum()),
+            "bias": float(values[-1]),
+        }
 
     @classmethod
     def load(cls, folder: Path) -> Release:
@@ -193,7 +218,7 @@ class Release:
             NextProductModel.load(folder) if "next_product" in manifest.heads else None,
             ChannelPreferenceModel.load(folder) if "channel_preference" in manifest.heads else None,
             CompletionModel.model_validate_json(_text(folder, "completion.json")),
-            AmountModel.model_validate_json(_text(folder, "amounts.json")),
+            ExpectedAmountModel.load(folder),
             Popularity.model_validate_json(_text(folder, "popularity.json")),
         )
         release.check_golden(Golden.model_validate_json(_text(folder, "golden.json")))
@@ -202,10 +227,12 @@ class Release:
     def check_golden(self, golden: Golden) -> None:
         """Score the golden rows again; `ReleaseError` where a score moved by more than 1e-9."""
         now = _golden_scores(self, golden)
-        for head, scores in (("p_start", now.p_start), ("preference", now.preference)):
-            then = getattr(golden, head)
-            gap = np.max(np.abs(np.array(scores) - np.array(then))) if then else 0.0
-            if not gap <= TOLERANCE:
+        for head in ("p_start", "preference", "amount_cny"):
+            then, scores = (np.array(getattr(one, head), dtype=np.float64) for one in (golden, now))
+            if not np.allclose(
+                scores, then, rtol=0, atol=TOLERANCE, equal_nan=head == "amount_cny"
+            ):
+                gap = np.max(np.abs(scores - then), initial=0.0)
                 raise ReleaseError(
                     f"{self.folder}: golden rows give other {head} scores than when the release "
                     f"was made (by up to {gap:.2g}); was LightGBM changed? train a new release"
@@ -236,10 +263,10 @@ class Release:
             self._next_product.save(folder)
         if self._channel_preference is not None:
             self._channel_preference.save(folder)
+        self._amounts.save(folder)
         files = {
             "features.json": self.feature_set.model_dump_json(indent=1),
             "completion.json": self._completion.model_dump_json(indent=1),
-            "amounts.json": self._amounts.model_dump_json(indent=1),
             "popularity.json": self._popularity.model_dump_json(indent=1),
             "golden.json": _make_golden(self, x).model_dump_json(),
         }
@@ -339,6 +366,7 @@ def _make_golden(release: Release, x: Matrix) -> Golden:
         ),
         p_start=(),
         preference=(),
+        amount_cny=(),
         offers=tuple(offers[number % len(offers)] for number in range(GOLDEN_ROWS)),
         stages=tuple(stages[number % len(stages)] for number in range(GOLDEN_ROWS)),
     )
@@ -352,7 +380,11 @@ def _golden_scores(release: Release, golden: Golden) -> Golden:
     if release._next_product is not None:
         p_start = release._next_product.predict(x).tolist()
     if release._channel_preference is not None:
-        preference = release._channel_preference.predict(x, golden.offers, golden.stages).tolist()
+        preference = release.preference(x, golden.offers, golden.stages).tolist()
     # through JSON, as a stored golden file is: the same floats come back
-    scores = json.loads(json.dumps({"p_start": p_start, "preference": preference}))
+    amounts = release.expected_amounts(x, golden.offers).tolist()
+    amounts = [None if np.isnan(amount) else amount for amount in amounts]
+    scores = json.loads(
+        json.dumps({"p_start": p_start, "preference": preference, "amount_cny": amounts})
+    )
     return Golden.model_validate({**golden.model_dump(), **scores})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from training.models.channel_preference import ChannelPreferenceModel
 from training.models.next_product import NextProductModel
 from training.models.rates import AmountModel, CompletionModel, Popularity
 from training.models.release import Manifest, Release, check_replaceable
-from training.report import HeadReport, need_rows
+from training.report import REPORT, HeadReport, figured, need_rows
 from training.splits import Cuts, month_cuts, parse_test_from, share_cuts
 from training.start_head import StartHead
 
@@ -38,13 +39,17 @@ Progress = Callable[[str], None]
 
 @dataclass
 class TrainingRun:
-    """A finished run: the release on disk and what there is to say of it."""
+    """A finished run: the release on disk and what there is to say of it.
+
+    ``rows`` are those of each split; ``seconds`` what single steps took, which no release keeps.
+    """
 
     config: RunConfig
     source: str
     release: Release
     reports: dict[str, HeadReport]
     rows: dict[str, int]
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """All single numbers; names are unique over the heads."""
@@ -79,6 +84,7 @@ def train(
     feature_set = FeatureSet.learn(table.take(known), features)
     x = feature_set.encode(table)
     reports: dict[str, HeadReport] = {}
+    seconds: dict[str, float] = {}
     next_product: NextProductModel | None = None
     preference: ChannelPreferenceModel | None = None
     popularity = Popularity(offers={}, channels={})
@@ -87,6 +93,10 @@ def train(
         next_product = learned.fit(progress)
         progress("evaluating next product")
         reports["next_product"] = learned.evaluate(next_product)
+        progress("stability and faithfulness of explanations")
+        begun = time.perf_counter()
+        learned.measure_explanations(next_product, reports["next_product"])
+        seconds["explanations"] = time.perf_counter() - begun
         popularity = popularity.model_copy(update={"offers": learned.popularity()})
     if config.channel_preference is not None:
         progress("choices")
@@ -117,9 +127,10 @@ def train(
         out, manifest, feature_set, next_product, preference, completion, amounts, popularity
     )
     progress("writing the release")
-    loaded = release.save(out, x[known])
     rows = {name: len(ids) for name, ids in split.items()}
-    return TrainingRun(config, source.config.name, loaded, reports, rows)
+    report = figured(reports, rows).model_dump_json(indent=1)
+    loaded = release.save(out, x[known], {REPORT: report})
+    return TrainingRun(config, source.config.name, loaded, reports, rows, seconds)
 
 
 def _spine_and_cuts(config: RunConfig, source: Source, test_from: str | None) -> tuple[Spine, Cuts]:

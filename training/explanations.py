@@ -235,9 +235,14 @@ def _trained_again(
     if not busiest:
         return {}
     rounds = {column[product]: learned.rounds[product] for product in busiest}
-    boosters = reseeded(config, rows, rounds, [seed + number for number in range(SEEDS)])
+    # the release's own trees are those of the first seed
+    seeds = [seed + number for number in range(1, SEEDS)]
+    boosters = reseeded(config, rows, rounds, seeds, threads)
     return {
-        product: [contributions(one[column[product]], asked.x, threads)[:, :-1] for one in boosters]
+        product: [
+            model.contributions(asked.x, product, threads)[:, :-1],
+            *(contributions(one[column[product]], asked.x, threads)[:, :-1] for one in boosters),
+        ]
         for product in busiest
     }
 

@@ -51,8 +51,11 @@ def rows(x):
     random = np.random.default_rng(2)
     pull = np.column_stack([x[:, 0] - 1.5, x[:, 3] + x[:, 8] - 2, x[:, 5] - 5])
     starts = random.random(pull.shape) < 1 / (1 + np.exp(-pull))
-    splits = np.split(np.arange(len(x)), [2_600, 3_100])
-    return StartRows(x, starts, np.ones_like(starts), *splits)
+    train, stop, calibrate = np.split(np.arange(len(x)), [2_600, 3_100])
+    return StartRows(
+        x=x, starts=starts, eligible=np.ones_like(starts),
+        train=train, stop=stop, calibrate=calibrate,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

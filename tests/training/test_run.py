@@ -210,7 +210,9 @@ def test_the_breakdowns_agree_with_the_metrics(small_run):
         assert len(tables["periods"]) == 3
         over = sum(one[metric] * one["rows"] for one in tables["periods"])
         assert over / sum(one["rows"] for one in tables["periods"]) == pytest.approx(found[metric])
-        assert tables["drift"][0]["psi"] >= tables["drift"][-1]["psi"]
+        shifts = [one["psi"] for one in tables["drift"] if one["psi"] is not None]
+        assert shifts == sorted(shifts, reverse=True)
+        assert len(shifts) > 300
 
 
 def test_the_release_carries_its_evaluation(small_run):

@@ -276,14 +276,23 @@ class NextProductModel:
 
 
 def reseeded(
-    config: NextProductConfig, rows: StartRows, rounds: dict[int, int], seeds: Sequence[int]
+    config: NextProductConfig,
+    rows: StartRows,
+    rounds: dict[int, int],
+    seeds: Sequence[int],
+    threads: int = 1,
 ) -> list[dict[int, lgb.Booster]]:
     """Train products again, by column, at the rounds given: one booster of each for every seed.
 
     With the seed of `NextProductModel.fit` they are its own trees.
     """
     learner = _Learner(config, rows, seeds[0])
-    return [{k: learner.at_rounds(k, rounds[k], seed) for k in rounds} for seed in seeds]
+    wanted = [(k, rounds[k], seed) for seed in seeds for k in rounds]
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        trained = dict(
+            zip(wanted, pool.map(lambda one: learner.at_rounds(*one), wanted), strict=True)
+        )
+    return [{k: trained[k, rounds[k], seed] for k in rounds} for seed in seeds]
 
 
 @dataclass

@@ -265,8 +265,10 @@ def drift(head: str, table: Table) -> Figure:
         colours = [RED if row["level"] == "alarm" else BLUE for row in rows]
         # a month of the year shifts by 4: cut off, or nobody could read the others
         drawn = axes.barh(names, [min(value, MOST_PSI) for value in values], color=colours)
-        axes.bar_label(drawn, [f"{value:.3f}" for value in values], fontsize=8, padding=2)
         axes.axvline(0.1, color="0.2", linewidth=1, linestyle="--")
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+        labels = [f"{value:.3f}" for value in values]
+        axes.bar_label(drawn, labels, fontsize=8, padding=3, bbox=paper)
         axes.set_xlim(0, min(max(*values, 0.1), MOST_PSI) * 1.2)
         axes.invert_yaxis()
         _named(axes, f"the {len(rows)} {what} that shifted most", "PSI (dashed: 0.1; red: alarm)")

@@ -68,7 +68,8 @@ def log_run(run: TrainingRun, work: Path, tracking_uri: str | None = None) -> st
                 client.log_metric(run_id, f"seconds_{name}", seconds)
             _log_metrics(client, run_id, run.metrics())
             client.log_artifacts(run_id, str(review.run))
-            for number, (head, path) in enumerate(review.heads.items(), start=1):
+            # the page of runs shows the newest first: the last head is logged before the first
+            for number, (head, path) in reversed([*enumerate(review.heads.items(), start=1)]):
                 tags = {MLFLOW_PARENT_RUN_ID: run_id, "head": head, "release": run.release.id}
                 with _kept(client, experiment_id, f"{number} {head}", tags) as child:
                     _log_metrics(client, child, run.reports[head].metrics)

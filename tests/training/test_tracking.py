@@ -33,10 +33,9 @@ def run_id(small_run, small_work) -> str:
 
 @pytest.fixture(scope="module")
 def children(client, run_id):
-    """The runs of the heads, as a reviewer finds them: by name."""
+    """The runs of the heads, as the page of runs shows them: the newest first."""
     experiment = client.get_run(run_id).info.experiment_id
-    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
-    return sorted(found, key=lambda run: run.info.run_name)
+    return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
 
 
 def kept(client, run_id) -> list[str]:
@@ -155,7 +154,7 @@ def test_the_card_is_kept_and_shown_on_top(client, run_id, read, small_run):
 
 def test_a_logging_that_fails_marks_its_runs_failed(small_run, small_work, client, monkeypatch):
     def fails(self, run_id, folder):
-        if Path(folder).name == "channel_preference":
+        if Path(folder).name == "next_product":
             raise OSError("disk full")
 
     folders = ReviewFolders(Path("run"), {head: Path(head) for head in small_run.reports})
@@ -167,8 +166,8 @@ def test_a_logging_that_fails_marks_its_runs_failed(small_run, small_work, clien
     newest = client.search_runs([experiment.experiment_id], max_results=3)
     status = {run.info.run_name: run.info.status for run in newest}
     assert status == {
-        f"release {small_run.release.id}": "FAILED", "1 next_product": "FINISHED",
-        "2 channel_preference": "FAILED",
+        f"release {small_run.release.id}": "FAILED", "1 next_product": "FAILED",
+        "2 channel_preference": "FINISHED",
     }  # fmt: skip
 
 

@@ -74,6 +74,13 @@ td .inline small, td span > small { display: inline; }
 .missing .fill { fill: var(--warning); }
 .histogram { display: block; width: 150px; height: 32px; fill: var(--blue); }
 .histogram .base { fill: var(--grey); }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 18px; }
+.charts figure { margin: 0; min-width: 0; }
+.charts svg { display: block; width: 100%; max-width: 270px; border: 1px solid var(--line); }
+.charts figcaption small { display: block; }
+.charts line { stroke: var(--line); }
+.charts circle { fill: var(--blue); }
+.charts circle.before { fill: var(--grey); }
 .drift { margin: 6px 0 4px; display: grid; grid-template-columns: minmax(90px, max-content) 1fr 1fr;
   gap: 2px 14px; max-width: 760px; align-items: center; }
 .drift .share { display: flex; }

@@ -4,12 +4,15 @@ A test marked ``@pytest.mark.needs("data" | "postgres" | "redis" | "java" | "chr
 where the machine lacks it, and says what is missing; with ONEPOINT_CI set it fails instead.
 """
 
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -170,3 +173,106 @@ def simulated_source(simulated_folder: Path) -> Source:
     """The simulated bank, opened. Shared: make spines, change no table."""
     path = ROOT / "configs" / "sources" / "simulated_bank.yaml"
     return open_source(path, simulated_folder, datetime(2027, 1, 1, tzinfo=UTC))
+
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--enable-logging=stderr",
+)  # fmt: skip
+
+
+class Dom(HTMLParser):
+    """The elements of a page as the browser left it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def all(self, attribute: str) -> list[dict[str, str | None]]:
+        return [found for _, found in self.elements if attribute in found]
+
+    def rows(self) -> list[str]:
+        """Names of the rows that are shown, in order."""
+        return [row["data-text"] for row in self.all("data-text") if "hidden" not in row]
+
+
+@pytest.fixture(scope="session")
+def parse_page():
+    """Parse the text of a page as it was written."""
+    return Dom
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Open a page's address in the browser; gives its DOM and what stood on the console."""
+
+    def open_page(file: Path, fragment: str = "", width: int = 1280) -> tuple[Dom, list[str]]:
+        ran = subprocess.run(
+            ["chromium", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}",
+             f"--window-size={width},900", "--dump-dom", f"{file.as_uri()}{fragment}"],
+            capture_output=True, check=True, timeout=60,
+        )  # fmt: skip
+        said = ran.stderr.decode("utf-8", "replace").splitlines()
+        return Dom(ran.stdout.decode("utf-8")), [line for line in said if "CONSOLE" in line]
+
+    return open_page
+
+
+@pytest.fixture(scope="session")
+def with_script():
+    """Copy a page with a script of the test's own, and without the policy that forbids it."""
+
+    def scripted(file: Path, script: str) -> Path:
+        policy = r'<meta http-equiv="Content-Security-Policy"[^>]*>'
+        text = re.sub(policy, "", file.read_text("utf-8"))
+        copy = file.with_name(f"{file.stem}_scripted.html")
+        copy.write_text(text.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+        return copy
+
+    return scripted
+
+
+MEASURE = "parent.postMessage([name, document.documentElement.scrollWidth], '*');"
+FRAMES = """<!DOCTYPE html><body><script>
+const wide = {};
+addEventListener("message", (told) => {
+  wide[told.data[0]] = told.data[1];
+  document.body.dataset.wide = JSON.stringify(wide);
+});
+</script>"""
+
+
+@pytest.fixture
+def overflowing(browse, with_script, tmp_path):
+    """Pages that are wider than a phone's or a screen's window, by name and width.
+
+    In frames, since the browser's own window is never as narrow as a phone.
+    """
+
+    def measure(*files: Path) -> dict[str, int]:
+        widths = {
+            f"{file.stem} {width}": (with_script(file, MEASURE), width)
+            for file in files
+            for width in (390, 1280)
+        }
+        frames = tmp_path / "frames.html"
+        frames.write_text(
+            FRAMES
+            + "".join(
+                f'<iframe name="{name}" width="{width}" height="900" src="{file.as_uri()}">'
+                "</iframe>"
+                for name, (file, width) in widths.items()
+            ),
+            "utf-8",
+        )
+        dom, _ = browse(frames)
+        measured = json.loads(dom.all("data-wide")[0]["data-wide"])
+        assert set(measured) == set(widths)
+        return {name: wide for name, wide in measured.items() if wide > widths[name][1]}
+
+    return measure

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -14,15 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 from features.histories import HISTORIES
+from features.quality.profile import write_text
 from features.sources import open_source
 from features.spine import data_end
 from features.terminal import parse_clock, print_gaps, print_json, run, stderr, steps
+from training.breakdown import MODEL
+from training.comparison import compare as compare_releases
+from training.comparison_page import comparison_page
 from training.config import load_run_config
 from training.models.release import Release
-from training.report import MODEL, rules_table
+from training.report import rules_table
 from training.run import TrainingRun, train
 from training.scoring import write_scores
-from training.tracking import database_url, log_run
+from training.tracking import database_url, log_run, release_of
 
 app = typer.Typer(no_args_is_help=True, help="From features to a release, kept in MLflow.")
 
@@ -132,6 +137,55 @@ def score(
                 "rows": scored.rows,
             }
         )
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="release folder or MLflow run: what is served, say")],
+    b: Annotated[str, typer.Argument(help="release folder or MLflow run: what might replace it")],
+    html: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option("--html", help="write the whole comparison as one page"),
+    ] = None,
+    work: WorkOption = Path(".onepoint"),
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+) -> None:
+    """Hold two releases side by side: metrics, products, groups, calibration, settings."""
+    with tempfile.TemporaryDirectory() as fetched:
+        sides = [
+            _release(name, work, Path(fetched) / place) for name, place in ((a, "a"), (b, "b"))
+        ]
+        found = compare_releases(*sides)
+    console = Console()
+    for _, caveat in found.caveats:
+        console.print(f"beware: {caveat}", soft_wrap=True)
+    for head, one in found.heads.items():
+        columns = ("metric", f"A {found.a.id}", f"B {found.b.id}", "B − A", "verdict")
+        table = Table(*columns, title=f"{head}, each on its own test")
+        for pair in one.metrics:
+            shown = [
+                "–" if value is None else f"{value:{form}}"
+                for value, form in ((pair.a, ".4f"), (pair.b, ".4f"), (pair.difference, "+.4f"))
+            ]
+            table.add_row(pair.name, *shown, pair.verdict)
+        console.print(table)
+        for lost in one.losing_segments:
+            told = f"{lost.segment} {lost.name} loses {-100 * (lost.difference or 0):.1f} points"
+            certain = "beyond both intervals" if lost.apart else "chance could do it"
+            console.print(f"{head}: {told} ({certain})", soft_wrap=True)
+    if html is not None:
+        write_text(html, comparison_page(found))
+        console.print(f"the page: {html}", soft_wrap=True)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+
+
+def _release(name: str, work: Path, into: Path) -> Release:
+    """Load a release from its folder, or from the MLflow run that made it."""
+    if Path(name).is_dir():
+        return Release.load(Path(name))
+    into.mkdir()
+    return Release.load(release_of(name, work, into, os.environ.get("MLFLOW_TRACKING_URI")))
 
 
 @app.command()

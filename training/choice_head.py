@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,18 @@ from features.feature_set import FeatureSet
 from features.sources import Source
 from features.spine import Spine, choices, subset
 from training import baselines, metrics, targets
+from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
 from training.errors import TrainingError
 from training.models.channel_preference import ChannelPreferenceModel, ChoiceRows
 from training.models.expected_amount import ExpectedAmountModel
-from training.report import HeadReport, customer_numbers, group_rows, need_rows, sample_rows
+from training.report import HeadReport, calendar, need_rows, sample_rows
 from training.splits import Cuts
+from training.window_drift import SAMPLED_ROWS, Window, window_drift
 
-Mask = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
 
@@ -49,13 +52,14 @@ class ChoiceHead:
         channel = [position.get(one, -1) for one in rows["channel"].to_pylist()]
         self.x = self.feature_set.encode(build(spine, self.features))
         self.channel = np.array(channel, dtype=np.int64)
+        self.as_of = rows["as_of"].to_numpy()
+        self.customers = np.unique(rows["customer_id"].to_numpy(), return_inverse=True)[1]
         self.offers = rows["product"].to_pylist()
         self.stages = rows["stage"].to_pylist()
         told = rows["intent_amount_cny"].cast(pa.float64()).fill_null(np.nan).to_numpy()
         self.amount_cny = self.amounts.told_or_expected(
             told, self.x, self.offers, self.config.threads
         )
-        self.customer = customer_numbers(spine)
         self.last, self.uses = targets.past_choices(spine, self.channels)
         possible = self.channel >= 0
         split = self.cuts.rows(rows["as_of"].to_numpy())
@@ -116,13 +120,11 @@ class ChoiceHead:
         p = model.predict(self.x[test], offers, stages, amounts, self.config.threads)
         actual = self.channel[test]
         report = HeadReport(metrics=metrics.choice(p, actual))
-        for name, guess in self._baselines(test).items():
+        guesses = self._baselines(test)
+        for name, guess in guesses.items():
             report.metrics[f"{name}_accuracy"] = float((guess == actual).mean())
         report.metrics["test_choices"] = len(test)
         right = (p.argmax(axis=1) == actual).astype(np.float64)
-        if "age_years" in self.feature_set.names:
-            ages = self.x[test, self.feature_set.names.index("age_years")]
-            report.tables["age_bands"] = group_rows("accuracy", right, metrics.age_bands(ages))
         report.tables["channels"] = [
             {
                 "channel": channel,
@@ -133,6 +135,14 @@ class ChoiceHead:
             }
             for c, channel in enumerate(self.channels)
         ]
+        tested = ScoredTest(
+            self.channels, p, one_hot(actual, len(self.channels)), np.ones(p.shape, dtype=bool),
+            {name: self._ranked(guess) for name, guess in guesses.items()},
+            self.customers[test], self.as_of[test],
+        )  # fmt: skip
+        names = segments_of(self.x[test], self.feature_set)
+        report.break_down(tested, names, calendar(self.source), 1, "accuracy")
+        report.add_drift(self._drift(model))
         report.curves = {
             channel: metrics.reliability(p[:, c], (actual == c).astype(np.float64))
             for c, channel in enumerate(self.channels)
@@ -151,11 +161,27 @@ class ChoiceHead:
 
     def _forecasts(self, p: Matrix, actual: Rows, test: Rows) -> Forecasts:
         width = len(self.channels)
-        chosen = (actual[:, None] == np.arange(width)).astype(np.float64)
+        chosen = one_hot(actual, width).astype(np.float64)
         return Forecasts(
             self.channels, np.tile(np.arange(width), len(test)), p.ravel(), chosen.ravel(),
-            np.repeat(self.customer[test], width),
+            np.repeat(self.customers[test], width),
         )  # fmt: skip
+
+    def _ranked(self, guess: Rows) -> Matrix:
+        """Turn a rule's guess into scores: it comes first, then what is chosen most."""
+        shares = np.array(list(self.popularity().values()))
+        return shares + one_hot(guess, len(self.channels))
+
+    def _drift(self, model: ChannelPreferenceModel) -> list[dict[str, Any]]:
+        def window(split: str) -> Window:
+            rows = sample_rows(self.split[split], self.config.seed, SAMPLED_ROWS)
+            offers = [self.offers[row] for row in rows]
+            stages = [self.stages[row] for row in rows]
+            amounts = self.amount_cny[rows]
+            p = model.predict(self.x[rows], offers, stages, amounts, self.config.threads)
+            return Window(self.x[rows], p, len(np.unique(self.customers[rows])))
+
+        return window_drift(window("train"), window("test"), self.feature_set, self.channels)
 
     def _baselines(self, test: Rows) -> dict[str, Rows]:
         before = [self.split[name] for name in ("train", "stop", "calibrate")]
@@ -166,3 +192,8 @@ class ChoiceHead:
             "last_channel": baselines.last_channel(self.last[test], majority),
             "most_used": baselines.most_used_channel(self.uses[test], majority),
         }
+
+
+def one_hot(labels: Rows, width: int) -> Mask:
+    """Mark each label's column, shape (n, width)."""
+    return np.asarray(labels[:, np.newaxis] == np.arange(width))

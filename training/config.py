@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -84,3 +85,18 @@ def _load(path: Path, asked_by: tuple[Path, ...]) -> RunConfig:
             f"{path}: trains nothing; give next_product, channel_preference or heads_from"
         )
     return merged
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names.
+
+    >>> flat({"seed": 1, "splits": {"stop_months": 2}})
+    {'seed': 1, 'splits.stop_months': 2}
+    """
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

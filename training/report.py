@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from features.spine import Spine
-from training import metrics
+from features.config import StrictConfig
+from features.sources import Source
+from training import breakdown
+from training.breakdown import MODEL, Names, ScoredTest
 from training.calibration_report import Forecasts
 from training.errors import TrainingError
+from training.window_drift import SCORE
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 SAMPLE_ROWS = 500
+REPORT = "report.json"
+"""The evaluation that a release carries, written by training and read by a comparison."""
 
 
 @dataclass
@@ -37,8 +44,28 @@ class HeadReport:
     sample_amounts: Vector = field(default_factory=lambda: np.empty(0))
     forecasts: Forecasts | None = None
 
+    def break_down(
+        self, tested: ScoredTest, names: dict[str, Names], zone: str | None, depth: int, metric: str
+    ) -> None:
+        """Add the tables of the test by depth, score, segment and period.
 
-MODEL = "model"
+        ``metric`` is what being right within ``depth`` places is called; ``names`` are the
+        segments of the test rows, ``zone`` the bank's time zone (None: there is no calendar).
+        """
+        self.tables["gains"] = breakdown.gains(tested)
+        self.tables["segments"] = breakdown.segments(tested, names, depth, metric)
+        self.tables["periods"] = breakdown.periods(tested, zone, depth, metric)
+        self.tables["lift"] = breakdown.lift(tested)
+
+    def add_drift(self, table: list[dict[str, Any]]) -> None:
+        """Add the drift between training and test, and what of it is beyond chance."""
+        self.tables["drift"] = table
+        scores = [row["psi"] or 0.0 for row in table if row["group"] == SCORE]
+        alarms = sum(row["level"] == "alarm" for row in table if row["group"] != SCORE)
+        self.metrics["drift_features_beyond_bounds"] = alarms
+        self.metrics["drift_largest_psi_of_a_score"] = max(scores, default=0.0)
+
+
 RULES = (
     "popular", "recent_popular", "last_product", "co_holding",
     "majority", "last_channel", "most_used", "tier_median", "overall_rate", "handle_rate",
@@ -53,7 +80,7 @@ def rules_table(
     >>> rules_table({"accuracy": 0.8, "test_choices": 9, "majority_accuracy": 0.7})
     (['accuracy'], [('model', [0.8]), ('majority', [0.7])])
     """
-    prefixes = ("test_", *(f"{rule}_" for rule in RULES))
+    prefixes = ("test_", "drift_", "explanation_", *(f"{rule}_" for rule in RULES))
     names = [name for name in metrics_ if not name.startswith(prefixes)]
     rows: list[tuple[str, list[float | None]]] = [(MODEL, [metrics_[name] for name in names])]
     for rule in RULES:
@@ -63,10 +90,41 @@ def rules_table(
     return names, rows
 
 
-def customer_numbers(spine: Spine) -> Rows:
-    """A number for each row's customer, equal for equal customers, shape (n,)."""
-    customers = spine.arrow()["customer_id"].combine_chunks().dictionary_encode()
-    return np.asarray(customers.indices.to_numpy(), dtype=np.int64)
+class Figures(StrictConfig):
+    """What of a `HeadReport` stays with the release: aggregates, no customer's row."""
+
+    metrics: dict[str, float | None]
+    tables: dict[str, list[dict[str, Any]]]
+    curves: dict[str, list[dict[str, float]]]
+
+
+class Figured(StrictConfig):
+    """`report.json` of a release: the evaluation by head, and the rows of each split."""
+
+    rows: dict[str, int]
+    heads: dict[str, Figures]
+
+
+def figured(reports: Mapping[str, HeadReport], rows: dict[str, int]) -> Figured:
+    """Keep what a release says of its test; a number that does not exist becomes None."""
+    return Figured.model_validate(
+        {
+            "rows": rows,
+            "heads": {
+                head: {
+                    "metrics": {n: None if isnan(v) else v for n, v in report.metrics.items()},
+                    "tables": report.tables,
+                    "curves": report.curves,
+                }
+                for head, report in reports.items()
+            },
+        }
+    )
+
+
+def calendar(source: Source) -> str | None:
+    """Time zone of a source's months; None where its rows are events without a calendar."""
+    return source.config.time_zone if source.config.every == "month" else None
 
 
 def need_rows(split: dict[str, Rows]) -> None:
@@ -78,17 +136,7 @@ def need_rows(split: dict[str, Rows]) -> None:
         )
 
 
-def group_rows(
-    metric: str, values: npt.NDArray[np.float64], groups: npt.NDArray[np.str_]
-) -> list[dict[str, Any]]:
-    """Rows of a by-group table: group, mean of the metric, rows."""
-    return [
-        {"group": group, metric: row["mean"], "rows": row["rows"]}
-        for group, row in metrics.by_group(values, groups).items()
-    ]
-
-
-def sample_rows(rows: Rows, seed: int) -> Rows:
-    """Up to 500 of these row numbers, in order: enough to draw, few enough to explain."""
+def sample_rows(rows: Rows, seed: int, most: int = SAMPLE_ROWS) -> Rows:
+    """Up to `most` of these row numbers, in order: enough to draw, few enough to explain."""
     random = np.random.default_rng(seed)
-    return np.sort(random.choice(rows, min(SAMPLE_ROWS, len(rows)), replace=False))
+    return np.sort(random.choice(rows, min(most, len(rows)), replace=False))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from training.models.channel_preference import ChannelPreferenceModel
 from training.models.next_product import NextProductModel
 from training.models.rates import Popularity
 from training.models.release import Manifest, Release, check_replaceable
-from training.report import HeadReport, need_rows
+from training.report import REPORT, HeadReport, figured, need_rows
 from training.splits import Cuts, month_cuts, parse_test_from, share_cuts
 from training.start_head import StartHead
 
@@ -40,13 +41,17 @@ Progress = Callable[[str], None]
 
 @dataclass
 class TrainingRun:
-    """A finished run: the release on disk and what there is to say of it."""
+    """A finished run: the release on disk and what there is to say of it.
+
+    ``rows`` are those of each split; ``seconds`` what single steps took, which no release keeps.
+    """
 
     config: RunConfig
     source: str
     release: Release
     reports: dict[str, HeadReport]
     rows: dict[str, int]
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """All single numbers; names are unique over the heads."""
@@ -81,6 +86,7 @@ def train(
     feature_set = FeatureSet.learn(table.take(known), features)
     x = feature_set.encode(table)
     reports: dict[str, HeadReport] = {}
+    seconds: dict[str, float] = {}
     next_product: NextProductModel | None = None
     preference: ChannelPreferenceModel | None = None
     popularity = Popularity(offers={}, channels={})
@@ -89,6 +95,10 @@ def train(
         next_product = learned.fit(progress)
         progress("evaluating next product")
         reports["next_product"] = learned.evaluate(next_product)
+        progress("stability and faithfulness of explanations")
+        begun = time.perf_counter()
+        learned.measure_explanations(next_product, reports["next_product"])
+        seconds["explanations"] = time.perf_counter() - begun
         popularity = popularity.model_copy(update={"offers": learned.popularity()})
     progress("expected amounts")
     bought = AmountHead(config, spine, x, cuts, feature_set)
@@ -101,11 +111,11 @@ def train(
         reports["channel_preference"] = chosen.evaluate(preference)
         popularity = popularity.model_copy(update={"channels": chosen.popularity()})
     progress("completion")
-    begun = CompletionHead(source, cuts)
-    completion = begun.fit()
+    journeys = CompletionHead(source, cuts)
+    completion = journeys.fit()
     for name, report in {
         "expected_amount": bought.evaluate(amounts),
-        "completion": begun.evaluate(completion),
+        "completion": journeys.evaluate(completion),
     }.items():
         if report.metrics:  # a bank that tells no amounts or journeys has nothing to test
             reports[name] = report
@@ -128,9 +138,10 @@ def train(
         out, manifest, feature_set, next_product, preference, completion, amounts, popularity
     )
     progress("writing the release")
-    loaded = release.save(out, x[known])
     rows = {name: len(ids) for name, ids in split.items()}
-    return TrainingRun(config, source.config.name, loaded, reports, rows)
+    figures = figured(reports, rows).model_dump_json(indent=1)
+    loaded = release.save(out, x[known], {REPORT: figures})
+    return TrainingRun(config, source.config.name, loaded, reports, rows, seconds)
 
 
 def _spine_and_cuts(config: RunConfig, source: Source, test_from: str | None) -> tuple[Spine, Cuts]:

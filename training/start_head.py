@@ -13,10 +13,13 @@ from features.feature_set import FeatureSet
 from features.sources import Source
 from features.spine import Spine
 from training import baselines, metrics, targets
+from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
-from training.models.next_product import NextProductModel, StartRows
-from training.report import HeadReport, customer_numbers, group_rows, sample_rows
+from training.explanations import EXPLAINED_ROWS, Asked, measure
+from training.models.next_product import NextProductConfig, NextProductModel, StartRows
+from training.report import HeadReport, calendar, sample_rows
+from training.window_drift import SAMPLED_ROWS, Window, window_drift
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -37,19 +40,28 @@ class StartHead:
 
     def __post_init__(self) -> None:
         self.products = self.source.catalog.product_ids
+        rows = self.spine.arrow()
+        self.as_of = rows["as_of"].to_numpy()
+        self.customers = np.unique(rows["customer_id"].to_numpy(), return_inverse=True)[1]
         self.starts = targets.starts(self.spine, self.products)
         self.eligible = targets.eligible(self.spine, self.products)
 
     def fit(self, progress: Progress) -> NextProductModel:
         """Train on the rows before the test."""
+        return NextProductModel.fit(
+            self._head, self.products, self._rows, self.config.seed, self.config.threads, progress
+        )
+
+    @property
+    def _head(self) -> NextProductConfig:
         assert self.config.next_product is not None  # noqa: S101 (the caller looked)
-        rows = StartRows(
+        return self.config.next_product
+
+    @property
+    def _rows(self) -> StartRows:
+        return StartRows(
             self.x, self.starts, self.eligible,
             self.split["train"], self.split["stop"], self.split["calibrate"],
-        )  # fmt: skip
-        return NextProductModel.fit(
-            self.config.next_product, self.products, rows, self.config.seed, self.config.threads,
-            progress,
         )  # fmt: skip
 
     def popularity(self) -> dict[str, float]:
@@ -67,12 +79,18 @@ class StartHead:
         p = model.predict(self.x[test], self.config.threads)
         starts, eligible = self.starts[test], self.eligible[test]
         report = HeadReport(metrics=metrics.ranking(p, starts, eligible))
-        for name, scores in self._baselines().items():
+        naive = self._baselines()
+        for name, scores in naive.items():
             for metric, value in metrics.ranking(scores, starts, eligible).items():
                 report.metrics[f"{name}_{metric}"] = value
         report.metrics["test_rows_with_a_start"] = int((starts & eligible).any(axis=1).sum())
         report.tables["products"] = metrics.per_product(self.products, p, starts, eligible)
-        report.tables["age_bands"] = self._by_age(p, starts, eligible, test)
+        tested = ScoredTest(
+            self.products, p, starts, eligible, naive, self.customers[test], self.as_of[test]
+        )
+        names = segments_of(self.x[test], self.feature_set)
+        report.break_down(tested, names, calendar(self.source), 3, "hit_rate_at_3")
+        report.add_drift(self._drift(model))
         report.curves = {
             product: metrics.reliability(p[own, k], starts[own, k].astype(np.float64))
             for k, product in enumerate(self.products)
@@ -82,12 +100,33 @@ class StartHead:
         row, product = np.nonzero(eligible)
         report.forecasts = Forecasts(
             self.products, product, p[row, product], starts[row, product].astype(np.float64),
-            customer_numbers(self.spine)[test[row]],
+            self.customers[test[row]],
         )  # fmt: skip
         report.tables["calibration"] = [
             one.row() for one in calibrations(report.forecasts, least_positives=LEAST_POSITIVES)
         ]
         return report
+
+    def measure_explanations(self, model: NextProductModel, report: HeadReport) -> None:
+        """Add how stable and how faithful the explanations of test rows are."""
+        sample = sample_rows(self.split["test"], self.config.seed, EXPLAINED_ROWS)
+        asked = Asked(self.x[sample], self.eligible[sample], self.customers[sample])
+        groups = [self.feature_set.groups[name] for name in self.feature_set.names]
+        measured = measure(
+            model, self._head, self._rows, groups, asked, self.config.seed, self.config.threads
+        )
+        report.tables.update(measured)
+        for row in measured["explanations"]:
+            report.metrics[f"explanation_{row['measure']}"] = row["value"]
+            report.metrics[f"explanation_{row['measure']}_at_random"] = row["reference"]
+
+    def _drift(self, model: NextProductModel) -> list[dict[str, Any]]:
+        def window(split: str) -> Window:
+            rows = sample_rows(self.split[split], self.config.seed, SAMPLED_ROWS)
+            scores = model.log_odds(self.x[rows], self.config.threads)
+            return Window(self.x[rows], scores, len(np.unique(self.customers[rows])))
+
+        return window_drift(window("train"), window("test"), self.feature_set, self.products)
 
     def _baselines(self) -> dict[str, Matrix]:
         known = np.concatenate([self.split[name] for name in ("train", "stop", "calibrate")])
@@ -108,11 +147,3 @@ class StartHead:
     def _columns(self, pattern: str) -> Matrix:
         places = [self.feature_set.names.index(pattern.format(one)) for one in self.products]
         return self.x[:, places]
-
-    def _by_age(self, p: Matrix, starts: Mask, eligible: Mask, test: Rows) -> list[dict[str, Any]]:
-        if "age_years" not in self.feature_set.names:
-            return []
-        ages = self.x[test, self.feature_set.names.index("age_years")]
-        started = (starts & eligible).any(axis=1)
-        hit = metrics.hit_rate(metrics.hits(p[started], starts[started], eligible[started], 3))
-        return group_rows("hit_rate_at_3", hit, metrics.age_bands(ages[started]))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from training.config import flat
+from training.errors import TrainingError
 from training.model_card import model_card
-from training.plots import draw_all
+from training.provenance import data_hash, git_commit
+from training.review_folder import write_review
 from training.run import TrainingRun
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -25,7 +30,10 @@ def database_url(work: Path) -> str:
 
 
 def log_run(run: TrainingRun, work: Path, tracking_uri: str | None = None) -> str:
-    """Keep a finished run: configuration, data, metrics, pictures, tables, card and release.
+    """Keep a finished run for its reviewer, with a child run for each head, in order.
+
+    The run has card, configuration, data, release and all metrics; a child its head's metrics,
+    pictures and tables (`training.review_folder`).
 
     Parameters
     ----------
@@ -50,53 +58,66 @@ def log_run(run: TrainingRun, work: Path, tracking_uri: str | None = None) -> st
         experiment_id = client.create_experiment(name, artifact_location=location)
     else:
         experiment_id = experiment.experiment_id
-    logged = client.create_run(experiment_id, run_name=f"{run.config.name} {run.release.id}")
-    run_id: str = logged.info.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        review = write_review(run, Path(folder))
+        title = f"{run.config.name} {run.release.id}"
+        with _kept(client, experiment_id, title, _tags(run)) as run_id:
+            for key, value in flat(run.config.model_dump(mode="json")).items():
+                client.log_param(run_id, key, value)
+            for name, seconds in run.seconds.items():
+                client.log_metric(run_id, f"seconds_{name}", seconds)
+            _log_metrics(client, run_id, run.metrics())
+            client.log_artifacts(run_id, str(review.run))
+            # the page of runs shows the newest first: the last head is logged before the first
+            for number, (head, path) in reversed([*enumerate(review.heads.items(), start=1)]):
+                tags = {MLFLOW_PARENT_RUN_ID: run_id, "head": head, "release": run.release.id}
+                with _kept(client, experiment_id, f"{number} {head}", tags) as child:
+                    _log_metrics(client, child, run.reports[head].metrics)
+                    client.log_artifacts(child, str(path))
+    return run_id
+
+
+def release_of(run_id: str, work: Path, into: Path, tracking_uri: str | None = None) -> Path:
+    """Fetch the release that a run made into a folder; `TrainingError` where there is none."""
+    client = MlflowClient(tracking_uri or database_url(work))
     try:
-        _fill(client, run_id, run)
+        return Path(client.download_artifacts(run_id, "release", str(into)))
+    except (MlflowException, OSError) as error:
+        raise TrainingError(
+            f"'{run_id}' is neither a release folder nor an MLflow run with a release ({error}); "
+            "name one of them, and the runs' --work or MLFLOW_TRACKING_URI"
+        ) from None
+
+
+@contextmanager
+def _kept(
+    client: MlflowClient, experiment_id: str, name: str, tags: dict[str, str]
+) -> Iterator[str]:
+    """Begin a run, give its id, and end it as finished, or as failed where anything raises."""
+    run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+    try:
+        yield run_id
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
-    return run_id
 
 
-def _fill(client: MlflowClient, run_id: str, run: TrainingRun) -> None:
+def _tags(run: TrainingRun) -> dict[str, str]:
     manifest = run.release.manifest
-    for key, value in _flat(run.config.model_dump(mode="json")).items():
-        client.log_param(run_id, key, value)
-    for key, tag in {
+    return {
         "release": run.release.id,
         "source": run.source,
         "catalog": manifest.catalog,
         "owner": run.config.owner,
         "heads": ", ".join(manifest.heads),
+        "code": git_commit(),
+        "data": data_hash(manifest.data),
         "mlflow.note.content": model_card(run),
-    }.items():
-        client.set_tag(run_id, key, tag)
-    for name, metric in run.metrics().items():
-        if not math.isnan(metric):
-            client.log_metric(run_id, name, metric)
-    client.log_dict(run_id, run.config.model_dump(mode="json"), "config.json")
-    client.log_dict(run_id, {"tables": manifest.data, "windows": manifest.windows}, "data.json")
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        (root / "model_card.md").write_text(model_card(run), "utf-8")
-        for head, report in run.reports.items():
-            for table, rows in report.tables.items():
-                pd.DataFrame(rows).to_csv(root / f"{head}_{table}.csv", index=False)
-            curves = json.dumps(report.curves, indent=1)
-            (root / f"{head}_calibration.json").write_text(curves, "utf-8")
-        draw_all(run, root)
-        client.log_artifacts(run_id, folder)
-    client.log_artifacts(run_id, str(run.release.folder), "release")
+    }
 
 
-def _flat(nested: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _log_metrics(client: MlflowClient, run_id: str, metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        if not math.isnan(value):
+            client.log_metric(run_id, name, value)

@@ -1,4 +1,4 @@
-"""Studies on public data and on banks of a known truth: the protocol, the metrics, the naive and the published numbers beside."""
+"""Studies: a protocol, its metrics, and the naive and published numbers beside them."""
 
 from __future__ import annotations
 

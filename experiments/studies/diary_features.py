@@ -142,7 +142,6 @@ def features(payments: Payments) -> tuple[Matrix, tuple[str, ...]]:
     band = np.digitize(np.nan_to_num(amount), AMOUNT_BANDS)
     columns: dict[str, Vector] = {name: _numbers(rows[name]) for name in (*PROFILE, *HELD)}
     columns |= {
-        "amount": amount,
         "amount_cents": cents % 100,
         "amount_is_round": (cents % 500 == 0).astype(np.float64),
         "in_person": codes["in_person"].astype(np.float64),

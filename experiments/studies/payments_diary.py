@@ -110,14 +110,18 @@ def _fitted(payments: Payments, x: Matrix, first_day: int, test: Rows) -> Matrix
     cuts = share_cuts(payments.as_of, SplitConfig(), first_day * DAY_MINUTES, end)
     split = cuts.rows(payments.as_of)
     merchants, manners = payments.merchants(), payments.manners()
+    amounts = payments.rows["amnt"].to_numpy(np.float64)
     rows = ChoiceRows(
-        x, merchants, manners, payments.choice, split["train"], split["stop"], split["calibrate"]
-    )
+        x, merchants, manners, amounts, payments.choice,
+        split["train"], split["stop"], split["calibrate"],
+    )  # fmt: skip
     known = np.concatenate([split["train"], split["stop"]])
     model = ChannelPreferenceModel.fit(
         CONFIG, INSTRUMENTS, _told(merchants, known), _told(manners, known), rows, SEED, threads=1
     )
-    return model.predict(x[test], [merchants[r] for r in test], [manners[r] for r in test])
+    return model.predict(
+        x[test], [merchants[r] for r in test], [manners[r] for r in test], amounts[test]
+    )
 
 
 def _told(values: list[str | None], rows: Rows) -> tuple[str, ...]:

@@ -1,9 +1,6 @@
 """Both pages in a real browser: they open from disk, search, sort, fit, and complain of nothing."""
 
 import json
-import re
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -21,47 +18,6 @@ from features.quality.report import check_quality
 from features.sources import CONFIGS
 
 pytestmark = pytest.mark.needs("chromium")
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-logging=stderr",
-)  # fmt: skip
-
-
-class Dom(HTMLParser):
-    """The elements of a page as the browser left it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def all(self, attribute: str) -> list[dict[str, str | None]]:
-        return [found for _, found in self.elements if attribute in found]
-
-    def rows(self) -> list[str]:
-        """Names of the rows that are shown, in order."""
-        return [row["data-text"] for row in self.all("data-text") if "hidden" not in row]
-
-
-@pytest.fixture
-def browse(tmp_path):
-    """Open a page's address in the browser; gives its DOM and what stood on the console."""
-
-    def open_page(file: Path, fragment: str = "", width: int = 1280) -> tuple[Dom, list[str]]:
-        ran = subprocess.run(
-            ["chromium", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}",
-             f"--window-size={width},900", "--dump-dom", f"{file.as_uri()}{fragment}"],
-            capture_output=True, check=True, timeout=60,
-        )  # fmt: skip
-        said = ran.stderr.decode("utf-8", "replace").splitlines()
-        return Dom(ran.stdout.decode("utf-8")), [line for line in said if "CONSOLE" in line]
-
-    return open_page
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +59,6 @@ def quality_file(example_source, clock, tmp_path_factory) -> Path:
     return file
 
 
-def with_script(file: Path, script: str) -> Path:
-    """Copy a page with a script of the test's own, and without the policy that forbids it."""
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", file.read_text("utf-8"))
-    copy = file.with_name(f"{file.stem}_scripted.html")
-    copy.write_text(text.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
-    return copy
-
-
 def matching(catalogue, word: str) -> set[str]:
     entries = [
         (one.name, one.zh, one.en) for one in (*catalogue.features, *catalogue.tags_not_carried)
@@ -144,7 +92,9 @@ document.body.dataset.said = JSON.stringify(
 """
 
 
-def test_typing_filters_sorts_and_leaves_an_address_to_share(browse, catalogue_file, catalogue):
+def test_typing_filters_sorts_and_leaves_an_address_to_share(
+    browse, with_script, catalogue_file, catalogue
+):
     dom, console = browse(with_script(catalogue_file, TYPE))
     assert console == []
     held = [one for one in catalogue.features if one.group == "holdings"]
@@ -159,8 +109,8 @@ def test_typing_filters_sorts_and_leaves_an_address_to_share(browse, catalogue_f
     assert again.rows() == dom.rows()
 
 
-def test_the_quality_page_shows_the_alarms_alone(browse, quality_file):
-    assert len(Dom(quality_file.read_text("utf-8")).rows()) > 100
+def test_the_quality_page_shows_the_alarms_alone(browse, parse_page, quality_file):
+    assert len(parse_page(quality_file.read_text("utf-8")).rows()) > 100
     dom, console = browse(quality_file, "#level=alarm")
     assert console == []
     assert [row.split(" ")[:2] for row in dom.rows()] == [["transactions", "amount_cny"]]
@@ -169,36 +119,8 @@ def test_the_quality_page_shows_the_alarms_alone(browse, quality_file):
     assert [("hidden" in one) for one in details] == [False]
 
 
-MEASURE = "parent.postMessage([name, document.documentElement.scrollWidth], '*');"
-FRAMES = """<!DOCTYPE html><body><script>
-const wide = {};
-addEventListener("message", (told) => {
-  wide[told.data[0]] = told.data[1];
-  document.body.dataset.wide = JSON.stringify(wide);
-});
-</script>"""
-
-
-def test_nothing_sticks_out_on_a_phone_or_a_screen(browse, catalogue_file, quality_file, tmp_path):
-    """In frames, since the browser's own window is never as narrow as a phone."""
-    widths = {
-        f"{file.stem} {width}": (with_script(file, MEASURE), width)
-        for file in (catalogue_file, quality_file)
-        for width in (390, 1280)
-    }
-    frames = tmp_path / "frames.html"
-    frames.write_text(
-        FRAMES
-        + "".join(
-            f'<iframe name="{name}" width="{width}" height="900" src="{file.as_uri()}"></iframe>'
-            for name, (file, width) in widths.items()
-        ),
-        "utf-8",
-    )
-    dom, _ = browse(frames)
-    measured = json.loads(dom.all("data-wide")[0]["data-wide"])
-    assert set(measured) == set(widths)
-    assert {name: wide for name, wide in measured.items() if wide > widths[name][1]} == {}
+def test_nothing_sticks_out_on_a_phone_or_a_screen(overflowing, catalogue_file, quality_file):
+    assert overflowing(catalogue_file, quality_file) == {}
 
 
 def test_a_script_that_is_not_the_pages_own_is_stopped(browse, tmp_path):

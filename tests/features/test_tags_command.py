@@ -233,7 +233,10 @@ def settings(shape: str, unit: str = "", words: tuple[Names, ...] = ()) -> TagSe
 
 
 READINGS = [
-    (settings("number", "CNY"), "gap_cny", 1234.5, "月日均还差 1,234.5 元", "the month's average lacks 1,234.5 CNY"),
+    (
+        settings("number", "CNY"), "gap_cny", 1234.5,
+        "月日均还差 1,234.5 元", "the month's average lacks 1,234.5 CNY",
+    ),
     (settings("number", "share"), "video", 0.834, "视频银行 83.4 %", "video bank 83.4 %"),
     (settings("number", "share"), "video", 1.0, "视频银行 100 %", "video bank 100 %"),
     (settings("flag"), "video", 0.0, "视频银行 否", "video bank no"),

@@ -138,6 +138,24 @@ def test_an_explanation_adds_up_to_the_log_odds_of_its_probability(starts_model,
         assert told.groups["age"] == pytest.approx(ages, abs=1e-12)
 
 
+@pytest.mark.parametrize(("product", "other"), [("deposit", "fund"), ("fund", "loan")])
+def test_a_contrast_adds_up_to_the_lead_in_log_odds(starts_model, x, product, other):
+    columns = [starts_model.products.index(one) for one in (product, other)]
+    for row in x[:25]:
+        told = starts_model.contrast(row, product, other, GROUPS)
+        p = starts_model.predict(row.reshape(1, -1))[0, columns]
+        one, two = np.log(p / (1 - p))
+        assert told.lead == pytest.approx(one - two, abs=1e-9)
+        assert told.bias + sum(told.by_feature.values()) == pytest.approx(told.lead, abs=1e-9)
+        assert told.bias + sum(told.groups.values()) == pytest.approx(told.lead, abs=1e-9)
+        assert list(told.by_feature) == list(GROUPS)
+        back = starts_model.contrast(row, other, product, GROUPS)
+        assert back.groups == {name: -value for name, value in told.groups.items()}
+        # each part is the gap between the two explanations
+        alone = [starts_model.explain(row, one, GROUPS).groups["age"] for one in (product, other)]
+        assert told.groups["age"] == pytest.approx(alone[0] - alone[1], abs=1e-12)
+
+
 @pytest.mark.parametrize("product", ["deposit", "fund"])
 def test_a_merged_products_explanation_is_its_shapley_values(starts_model, x, product):
     starts_model.contributions(x[:1], product)  # takes the product's trees apart
@@ -202,6 +220,12 @@ def test_explanations_of_a_release(small_run, small_source):
             assert told.raw_score == pytest.approx(log_odds, abs=1e-9)
             assert told.bias + sum(told.groups.values()) == pytest.approx(log_odds, abs=1e-9)
             assert set(told.by_feature) == set(release.feature_names)
+    first, second = learned.merged[0], learned.pooled[0]
+    told = release.contrast_start(x[0], first, second)
+    p = release.p_start(x[:1])[0, [release.products.index(one) for one in (first, second)]]
+    lead = float(np.subtract(*(np.log(p) - np.log1p(-p))))
+    assert (told.product, told.other) == (first, second)
+    assert told.bias + sum(told.groups.values()) == pytest.approx(lead, abs=1e-9)
     told = release.explain_preference(x[0], "fund_r2", "application", "teller")
     amount = release.expected_amounts(x[:1], ["fund_r2"])
     context = (["fund_r2"], ["application"], amount)

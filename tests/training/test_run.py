@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from features.config import load_yaml
 from features.sources import Source, open_source
 from features.spine import microseconds
 from features.tables import TABLES
 from training.errors import ReleaseError, TrainingError
 from training.models.next_product import NextProductModel
 from training.models.release import Release
+from training.report import REPORT, Figured, figured
 from training.run import TrainingRun, train
 
 CUT = "2026-04-01"
@@ -72,7 +74,7 @@ def test_another_future_trains_the_same_models_byte_for_byte(
     other = train(tiny_config, source, tmp_path / "release", CUT)
     before, after = files_of(tiny_run), files_of(other)
     assert sorted(before) == sorted(after)
-    assert [n for n in before if before[n] != after[n]] == ["manifest.json"]
+    assert {n for n in before if before[n] != after[n]} == {"manifest.json", "report.json"}
     # the test itself is another one
     assert other.metrics()["accuracy"] != tiny_run.metrics()["accuracy"]
     assert other.metrics()["map_at_7"] != tiny_run.metrics()["map_at_7"]
@@ -180,9 +182,41 @@ def test_probabilities_mean_what_they_say(small_run):
         assert row["mean_p"] == pytest.approx(row["rate"], abs=0.06)
 
 
-def test_ages_and_rows_are_told(small_run):
-    ages = small_run.reports["next_product"].tables["age_bands"]
-    assert {row["group"] for row in ages} >= {"26-35", "65 and over"}
-    assert sum(row["rows"] for row in ages) == small_run.metrics()["test_rows_with_a_start"]
+def test_groups_and_rows_are_told(small_run):
+    rows = small_run.reports["next_product"].tables["segments"]
+    groups = {kind: [r for r in rows if r["segment"] == kind] for kind in ("age band", "gender")}
+    assert {row["group"] for row in groups["age band"]} >= {"26-35", "65 and over"}
+    asked = small_run.metrics()["test_rows_with_a_start"]
+    for told in groups.values():
+        assert sum(row["rows"] for row in told) == asked
+        mean = sum(row["hit_rate_at_3"] * row["rows"] for row in told) / asked
+        assert mean == pytest.approx(small_run.metrics()["hit_rate_at_3"])
     assert list(small_run.rows) == ["train", "stop", "calibrate", "test"]
     assert min(small_run.rows.values()) > 100
+
+
+def test_the_breakdowns_agree_with_the_metrics(small_run):
+    found = small_run.metrics()
+    for head, metric, depth in (
+        ("next_product", "hit_rate_at_3", 3), ("channel_preference", "accuracy", 1),
+    ):  # fmt: skip
+        tables = small_run.reports[head].tables
+        row = tables["gains"][depth - 1]
+        rules = [name for name in row if name not in ("depth", "model")]
+        assert len(rules) in (3, 4)
+        assert row["model"] == pytest.approx(found[metric])
+        for rule in rules:
+            assert row[rule] == pytest.approx(found[f"{rule}_{metric}"])
+        assert len(tables["periods"]) == 3
+        over = sum(one[metric] * one["rows"] for one in tables["periods"])
+        assert over / sum(one["rows"] for one in tables["periods"]) == pytest.approx(found[metric])
+        shifts = [one["psi"] for one in tables["drift"] if one["psi"] is not None]
+        assert shifts == sorted(shifts, reverse=True)
+        assert len(shifts) > 300
+
+
+def test_the_release_carries_its_evaluation(small_run):
+    kept = load_yaml(small_run.release.folder / REPORT, Figured)
+    assert kept == figured(small_run.reports, small_run.rows)
+    assert REPORT in small_run.release.manifest.files
+    assert small_run.seconds["explanations"] > 0

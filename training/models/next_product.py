@@ -7,7 +7,7 @@ with few starts share one pooled model that knows the product as a category.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,22 @@ class StartExplanation:
     """
 
     raw_score: float
+    bias: float
+    by_feature: dict[str, float]
+    groups: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StartContrast:
+    """Why one product rather than another: what each part adds to the first's lead, in log-odds.
+
+    ``bias`` + Σ ``by_feature`` = ``bias`` + Σ ``groups`` = ``lead`` = log-odds of `product` less
+    those of `other`; positive parts speak for `product`.
+    """
+
+    product: str
+    other: str
+    lead: float
     bias: float
     by_feature: dict[str, float]
     groups: dict[str, float]
@@ -206,6 +222,23 @@ class NextProductModel:
             groups=summed,
         )
 
+    def contrast(
+        self, x_row: Matrix, product: str, other: str, groups: dict[str, str]
+    ) -> StartContrast:
+        """Why `product` rather than `other` for one row of shape (F,): the two explanations' gap.
+
+        ``groups`` maps each feature, in column order, to its group.
+        """
+        one, two = self.explain(x_row, product, groups), self.explain(x_row, other, groups)
+        return StartContrast(
+            product=product,
+            other=other,
+            lead=one.raw_score - two.raw_score,
+            bias=one.bias - two.bias,
+            by_feature={name: one.by_feature[name] - two.by_feature[name] for name in groups},
+            groups={name: one.groups[name] - two.groups[name] for name in one.groups},
+        )
+
     def contributions(self, x: Matrix, product: str, threads: int = 1) -> Matrix:
         """TreeSHAP of the product's own trees, uncalibrated, shape (n, F + 1), bias last."""
         if product not in self.learned_.pooled:
@@ -242,6 +275,26 @@ class NextProductModel:
         return cls(learned, *texts)
 
 
+def reseeded(
+    config: NextProductConfig,
+    rows: StartRows,
+    rounds: dict[int, int],
+    seeds: Sequence[int],
+    threads: int = 1,
+) -> list[dict[int, lgb.Booster]]:
+    """Train products again, by column, at the rounds given: one booster of each for every seed.
+
+    With the seed of `NextProductModel.fit` they are its own trees.
+    """
+    learner = _Learner(config, rows, seeds[0])
+    wanted = [(k, rounds[k], seed) for seed in seeds for k in rounds]
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        trained = dict(
+            zip(wanted, pool.map(lambda one: learner.at_rounds(*one), wanted), strict=True)
+        )
+    return [{k: trained[k, rounds[k], seed] for k in rounds} for seed in seeds]
+
+
 @dataclass
 class _Learner:
     """Trains the boosters of one `fit`; bins are made once and shared by all products."""
@@ -267,7 +320,23 @@ class _Learner:
 
     def one_product(self, k: int) -> tuple[str, float, int]:
         """Text booster, log of the share of negatives kept, and rounds of one product."""
-        random = np.random.default_rng([self.seed, k])
+        chosen, rate = self._drawn(k, self.seed)
+        fit, stop = chosen[chosen < self._train_rows], chosen[chosen >= self._train_rows]
+        early = self._booster(fit, k, self.config.max_rounds, stop)
+        best = max(early.best_iteration, 1)
+        text = self._booster(chosen, k, best).model_to_string()
+        return text, float(np.log(rate)), best
+
+    def at_rounds(self, k: int, rounds: int, seed: int) -> lgb.Booster:
+        """Grow a product's booster with another seed: other negatives, other rows and columns."""
+        chosen, _ = self._drawn(k, seed)
+        parameters = self.config.parameters(seed, 1, objective="binary")
+        text = lgb.train(parameters, self._labelled(chosen, k), rounds).model_to_string()
+        return lgb.Booster(model_str=text)
+
+    def _drawn(self, k: int, seed: int) -> tuple[Rows, float]:
+        """Rows of a product, all its positives among them, and the share of negatives kept."""
+        random = np.random.default_rng([seed, k])
         labels = self.rows.starts[self._fitting, k]
         eligible = np.flatnonzero(self.rows.eligible[self._fitting, k])
         positives, negatives = eligible[labels[eligible]], eligible[~labels[eligible]]
@@ -276,12 +345,7 @@ class _Learner:
         )
         rate = min(1.0, wanted / max(len(negatives), 1))
         kept = negatives[random.random(len(negatives)) < rate]
-        chosen = np.sort(np.concatenate([positives, kept]))
-        fit, stop = chosen[chosen < self._train_rows], chosen[chosen >= self._train_rows]
-        early = self._booster(fit, k, self.config.max_rounds, stop)
-        best = max(early.best_iteration, 1)
-        text = self._booster(chosen, k, best).model_to_string()
-        return text, float(np.log(rate)), best
+        return np.sort(np.concatenate([positives, kept])), rate
 
     def _booster(self, chosen: Rows, k: int, rounds: int, stop: Rows | None = None) -> lgb.Booster:
         train = self._labelled(chosen, k)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from training.errors import ReleaseError
 from training.models.channel_preference import ChannelPreferenceModel
 from training.models.completion import CompletionModel
 from training.models.expected_amount import ExpectedAmountModel
-from training.models.next_product import NextProductModel, StartExplanation
+from training.models.next_product import NextProductModel, StartContrast, StartExplanation
 from training.models.rates import Popularity
 
 Matrix = npt.NDArray[np.float64]
@@ -182,6 +182,10 @@ class Release:
         """Exact TreeSHAP of one offer's start probability for one row of shape (F,)."""
         return self.next_product.explain(x_row, offer, self._feature_groups)
 
+    def contrast_start(self, x_row: Matrix, offer: str, other: str) -> StartContrast:
+        """Why one offer's start is likelier than another's for one row of shape (F,)."""
+        return self.next_product.contrast(x_row, offer, other, self._feature_groups)
+
     def explain_preference(
         self, x_row: Matrix, offer: str, stage: str, channel: str
     ) -> dict[str, float]:
@@ -238,8 +242,10 @@ class Release:
                     f"was made (by up to {gap:.2g}); was LightGBM changed? train a new release"
                 )
 
-    def save(self, folder: Path, x: Matrix) -> Release:
+    def save(self, folder: Path, x: Matrix, papers: Mapping[str, str] | None = None) -> Release:
         """Write the release whole or not at all; golden rows are made up from the columns of `x`.
+
+        ``papers`` are texts to keep with the models, hashed like them, by file name.
 
         Returns the release as loaded back from disk, hashes and golden rows checked.
         """
@@ -249,7 +255,7 @@ class Release:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            self._write(temporary, x)
+            self._write(temporary, x, papers or {})
             loaded = Release.load(temporary)  # what cannot be loaded replaces nothing
             shutil.rmtree(folder, ignore_errors=True)
             temporary.replace(folder)
@@ -258,13 +264,14 @@ class Release:
         loaded.folder = folder
         return loaded
 
-    def _write(self, folder: Path, x: Matrix) -> None:
+    def _write(self, folder: Path, x: Matrix, papers: Mapping[str, str]) -> None:
         if self._next_product is not None:
             self._next_product.save(folder)
         if self._channel_preference is not None:
             self._channel_preference.save(folder)
         self._amounts.save(folder)
         files = {
+            **papers,
             "features.json": self.feature_set.model_dump_json(indent=1),
             "completion.json": self._completion.model_dump_json(indent=1),
             "popularity.json": self._popularity.model_dump_json(indent=1),

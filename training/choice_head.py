@@ -16,12 +16,14 @@ from features.spine import Spine, choices, subset
 from training import baselines, metrics, targets
 from training.config import RunConfig
 from training.errors import TrainingError
+from training.held_out import HeldOutChoices
 from training.models.channel_preference import ChannelPreferenceModel, ChoiceRows
 from training.report import HeadReport, group_rows, need_rows, sample_rows
 from training.splits import Cuts
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -38,17 +40,18 @@ class ChoiceHead:
         if not self.source.has("interactions"):
             raise TrainingError("channel preference needs the table 'interactions'; bring it")
         self.channels = self.source.catalog.handle_ids
-        spine = self._sampled(choices(self.source, self.cuts.train))
-        rows = spine.arrow()
+        self.spine = self._sampled(choices(self.source, self.cuts.train))
+        rows = self.spine.arrow()
+        self.as_of = rows["as_of"].to_numpy()
         position = {channel: number for number, channel in enumerate(self.channels)}
         channel = [position.get(one, -1) for one in rows["channel"].to_pylist()]
-        self.x = self.feature_set.encode(build(spine, self.features))
+        self.x = self.feature_set.encode(build(self.spine, self.features))
         self.channel = np.array(channel, dtype=np.int64)
         self.offers = rows["product"].to_pylist()
         self.stages = rows["stage"].to_pylist()
-        self.last, self.uses = targets.past_choices(spine, self.channels)
+        self.last, self.uses = targets.past_choices(self.spine, self.channels)
         possible = self.channel >= 0
-        split = self.cuts.rows(rows["as_of"].to_numpy())
+        split = self.cuts.rows(self.as_of)
         self.split = {name: ids[possible[ids]] for name, ids in split.items()}
         # a customer's first touch has no past to choose by: it is not asked in the test
         self.split["test"] = self.split["test"][self._seen_before(self.split["test"])]
@@ -95,6 +98,27 @@ class ChoiceHead:
         return {
             channel: float(counts[number] / len(known))
             for number, channel in enumerate(self.channels)
+        }
+
+    def held_out(self) -> HeldOutChoices:
+        """The test choices, on which any model can be judged."""
+        test = self.split["test"]
+        labels = self.channel[test, None] == np.arange(len(self.channels))
+        return HeldOutChoices(
+            subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[test]),
+            self.channels,
+            labels,
+            np.ones_like(labels),
+            [self.offers[row] for row in test],
+            [self.stages[row] for row in test],
+        )
+
+    def naive_values(self, held: HeldOutChoices) -> dict[str, Vector]:
+        """The naive rules on the test choices, in the metric of `held`."""
+        every = np.arange(len(self.channels))
+        return {
+            name: held.values((guess[:, None] == every).astype(np.float64))
+            for name, guess in self._baselines(self.split["test"]).items()
         }
 
     def evaluate(self, model: ChannelPreferenceModel) -> HeadReport:

@@ -56,6 +56,16 @@ def average_precision(hit: Matrix, relevant: Vector) -> Vector:
     return np.asarray((precision * hit).sum(axis=1) / np.minimum(relevant, hit.shape[1]))
 
 
+def precision(hit: Matrix) -> Vector:
+    """Per row: share of the places that were right."""
+    return np.asarray(hit.mean(axis=1))
+
+
+def recall(hit: Matrix, relevant: Vector) -> Vector:
+    """Per row: share of the `relevant` starts that the places hold."""
+    return np.asarray(hit.sum(axis=1) / relevant)
+
+
 def ranking(scores: Matrix, starts: Mask, eligible: Mask) -> dict[str, float]:
     """Hit rate and MRR at 3 and MAP at 7, over the rows that started anything."""
     started = (starts & eligible).any(axis=1)
@@ -114,6 +124,23 @@ def choice(p: Matrix, channel: npt.NDArray[np.int64]) -> dict[str, float]:
         "log_loss": float(log_loss(channel, np.clip(p, 1e-12, 1), labels=labels)),
         "auc": auc,
     }
+
+
+def auc_within(labels: Vector, scores: Vector, blocks: npt.NDArray[np.int64]) -> float:
+    """Share of (positive, negative) pairs of the same block that the scores order right.
+
+    The AUC of a model that must tell the rows of one month apart: that more starts in spring than
+    in autumn earns it nothing. Blocks without both labels hold no pairs; NaN where none does.
+    """
+    right, pairs = 0.0, 0
+    for block in np.unique(blocks):
+        own = blocks == block
+        positives = int(labels[own].sum())
+        among = positives * int(own.sum() - positives)
+        if among:
+            right += among * float(roc_auc_score(labels[own], scores[own]))
+            pairs += among
+    return right / pairs if pairs else float("nan")
 
 
 def reliability(p: Vector, labels: Vector, bins: int = 10) -> list[dict[str, float]]:

@@ -11,15 +11,17 @@ import numpy.typing as npt
 
 from features.feature_set import FeatureSet
 from features.sources import Source
-from features.spine import Spine
+from features.spine import Spine, subset
 from training import baselines, metrics, targets
 from training.config import RunConfig
+from training.held_out import HeldOutStarts
 from training.models.next_product import NextProductModel, StartRows
 from training.report import HeadReport, group_rows, sample_rows
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
 
 
@@ -59,6 +61,16 @@ class StartHead:
         return {
             product: float(started[k] / max(could[k], 1)) for k, product in enumerate(self.products)
         }
+
+    def held_out(self) -> HeldOutStarts:
+        """The test rows, on which any model can be judged."""
+        test = self.split["test"]
+        spine = subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[test])
+        return HeldOutStarts(spine, self.products, self.starts[test], self.eligible[test])
+
+    def naive_values(self, held: HeldOutStarts) -> dict[str, Vector]:
+        """The naive rules on the test rows, in the metric of `held`."""
+        return {name: held.values(scores) for name, scores in self._baselines().items()}
 
     def evaluate(self, model: NextProductModel) -> HeadReport:
         """Compare with the naive rules on the test rows."""

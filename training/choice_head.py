@@ -42,7 +42,6 @@ class ChoiceHead:
         self.channels = self.source.catalog.handle_ids
         self.spine = self._sampled(choices(self.source, self.cuts.train))
         rows = self.spine.arrow()
-        self.as_of = rows["as_of"].to_numpy()
         position = {channel: number for number, channel in enumerate(self.channels)}
         channel = [position.get(one, -1) for one in rows["channel"].to_pylist()]
         self.x = self.feature_set.encode(build(self.spine, self.features))
@@ -51,7 +50,7 @@ class ChoiceHead:
         self.stages = rows["stage"].to_pylist()
         self.last, self.uses = targets.past_choices(self.spine, self.channels)
         possible = self.channel >= 0
-        split = self.cuts.rows(self.as_of)
+        split = self.cuts.rows(rows["as_of"].to_numpy())
         self.split = {name: ids[possible[ids]] for name, ids in split.items()}
         # a customer's first touch has no past to choose by: it is not asked in the test
         self.split["test"] = self.split["test"][self._seen_before(self.split["test"])]
@@ -100,21 +99,22 @@ class ChoiceHead:
             for number, channel in enumerate(self.channels)
         }
 
-    def held_out(self) -> HeldOutChoices:
-        """The test choices, on which any model can be judged."""
-        test = self.split["test"]
-        labels = self.channel[test, None] == np.arange(len(self.channels))
+    def held_out(self, *splits: str) -> HeldOutChoices:
+        """The choices of these splits, on which any model can be judged."""
+        rows = np.concatenate([self.split[name] for name in splits])
+        labels = self.channel[rows, None] == np.arange(len(self.channels))
         return HeldOutChoices(
-            subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[test]),
+            subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[rows]),
             self.channels,
             labels,
             np.ones_like(labels),
-            [self.offers[row] for row in test],
-            [self.stages[row] for row in test],
+            [self.offers[row] for row in rows],
+            [self.stages[row] for row in rows],
         )
 
-    def naive_values(self, held: HeldOutChoices) -> dict[str, Vector]:
-        """The naive rules on the test choices, in the metric of `held`."""
+    def naive_values(self) -> dict[str, Vector]:
+        """The naive rules on the test choices, in the metric of `held_out`."""
+        held = self.held_out("test")
         every = np.arange(len(self.channels))
         return {
             name: held.values((guess[:, None] == every).astype(np.float64))

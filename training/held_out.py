@@ -1,4 +1,4 @@
-"""Held-out rows of a head: the same customers and moments on which any model is judged."""
+"""Rows of a head held out of training: the same customers and moments for any model."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class HeldOutChoices(HeldOut[ChannelPreferenceModel]):
     def values(self, scores: Matrix) -> Vector:
         """1 where the best channel was the one chosen."""
         right = self.labels[np.arange(len(scores)), scores.argmax(axis=1)]
-        return right.astype(np.float64)
+        return np.asarray(right, dtype=np.float64)
 
     def loss(self, p: Matrix) -> float:
         """Mean over the choices of −log p of the channel chosen."""
@@ -118,7 +118,7 @@ def _by_class(p: Matrix, given: tuple[str, ...], classes: tuple[str, ...]) -> Ma
     return out
 
 
-def segments(x: Matrix, feature_set: FeatureSet) -> dict[str, Names]:
+def segments_of(x: Matrix, feature_set: FeatureSet) -> dict[str, Names]:
     """Age band, gender and region of each row of `x`, of those that the features tell."""
     names = feature_set.names
     found: dict[str, Names] = {}

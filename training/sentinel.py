@@ -1,15 +1,13 @@
 """The leakage sentinel: does one feature know what only the outcome can know?
 
-A cheat is trained on purpose: the candidate's own specification with one more column that is told
-the answers of a share of all rows and is empty elsewhere. On later time one measures how many of
-the pairs (one positive, one negative, both of the same time block) that the candidate orders
-wrong the cheat orders right. That is what knowing some answers is worth to this specification on
-these rows.
+The candidate is peeled: the feature with the most gain is taken out and the model refitted, a few
+times over. Each time one measures, on later time, how many of the pairs (one positive, one
+negative, both of the same time block) that are ordered wrong without the feature it sets right.
+The feature that sets most right is the suspect.
 
-Then the candidate is peeled: the feature with the most gain is taken out and the model refitted, a
-few times over. Each time the same share is measured: of the pairs ordered wrong without the
-feature, how many does it set right? A feature worth as much as the planted answers is a leak, and
-the candidate is stopped.
+Then a cheat is trained on purpose: the same specification, with the suspect replaced by a column
+that is told the answers of a share of all rows and is empty elsewhere. A candidate that orders
+later time as well as the cheat does is stopped.
 
 Why this tells a leak from an honest strong feature:
 
@@ -22,8 +20,11 @@ Why this tells a leak from an honest strong feature:
   behind its double.
 
 What it cannot see: a leak spread over more columns than are peeled, or one that is worth less
-than the share of answers planted. (Kaufman et al., Leakage in Data Mining, ACM TKDD 2012,
-section 5, proposes the same two looks: too good to be true, and a feature's part in it.)
+than the share of answers planted. Whom it stops wrongly: a model of one honest feature and little
+else that reaches an AUC of 0.76 by it alone, which a reviewer will want to see anyway.
+
+Kaufman et al., Leakage in Data Mining, ACM TKDD 2012, section 5, propose the same looks by eye: a
+model too good to be true, and a feature's part in it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 PLANTED = "planted answers"
-"""Name of the cheat's additional column."""
+"""Name of the cheat's column."""
 
 
 class Scorer(Protocol):
@@ -76,46 +77,47 @@ class PeeledFeature:
 
 @dataclass(frozen=True)
 class LeakCheck:
-    """What the sentinel measured; AUCs are of later rows, within time blocks."""
+    """What the sentinel measured; AUCs are of later rows, within time blocks.
 
-    auc: float
+    ``cheat_auc`` is that of the model that has planted answers in place of the suspect.
+    """
+
+    peeled: tuple[PeeledFeature, ...]
     cheat_auc: float
     known_share: float
-    peeled: tuple[PeeledFeature, ...]
+
+    @property
+    def auc(self) -> float:
+        """The candidate's own."""
+        return self.peeled[0].auc_with
+
+    @property
+    def suspect(self) -> PeeledFeature:
+        """The feature that sets most right."""
+        return max(self.peeled, key=lambda one: one.worth)
 
     @property
     def cheat_worth(self) -> float:
-        """What the planted answers are worth, in the same measure as a feature's `worth`."""
-        return _worth(self.auc, self.cheat_auc)
-
-    @property
-    def leak(self) -> PeeledFeature | None:
-        """The first feature worth as much as the planted answers; None where there is none."""
-        return next((one for one in self.peeled if one.worth >= self.cheat_worth), None)
+        """What the planted answers set right, in place of the suspect."""
+        return _worth(self.suspect.auc_without, self.cheat_auc)
 
     @property
     def stopped(self) -> bool:
-        """Whether the candidate behaves like the cheat."""
-        return self.leak is not None
+        """Whether the suspect does what knowing the answers would."""
+        return self.suspect.worth >= self.cheat_worth
 
     @property
     def reason(self) -> str:
         """One sentence for the reviewer."""
-        planted = (
-            f"{self.known_share:.0%} of the answers outright sets {self.cheat_worth:.0%} right"
+        one = self.suspect
+        told = (
+            f"'{one.feature}' sets {one.worth:.0%} of the wrongly ordered pairs right on later "
+            f"time (AUC {one.auc_without:.3f} without it, {one.auc_with:.3f} with it); knowing "
+            f"{self.known_share:.0%} of the answers outright would set {self.cheat_worth:.0%} right"
         )
-        if self.leak is not None:
-            return (
-                f"stopped: '{self.leak.feature}' sets {self.leak.worth:.0%} of the wrongly ordered "
-                f"pairs right on later time (AUC {self.leak.auc_without:.3f} without it, "
-                f"{self.leak.auc_with:.3f} with it); knowing {planted}. Show that it is known "
-                "before the outcome, or leave it out"
-            )
-        most = max(self.peeled, key=lambda one: one.worth)
-        return (
-            f"passed: the most that one feature does is '{most.feature}', which sets "
-            f"{most.worth:.0%} of the wrongly ordered pairs right; knowing {planted}"
-        )
+        if self.stopped:
+            return f"stopped: {told}. Show that it is known before the outcome, or leave it out"
+        return f"passed: no feature does more than {told}"
 
 
 def check_leakage(
@@ -128,7 +130,7 @@ def check_leakage(
     blocks: Rows,
     *,
     depth: int = 5,
-    known_share: float = 0.25,
+    known_share: float = 0.3,
     seed: int = 1,
 ) -> LeakCheck:
     """Hold a candidate against a model that cheats on purpose.
@@ -145,7 +147,7 @@ def check_leakage(
         Time block of every row, shape (n,), for example its month: only rows of the same block
         are compared.
     depth
-        How many features are peeled, by gain.
+        How many features are peeled, by gain, 1 or more.
     known_share
         Share of the rows whose answers the cheat is told.
     seed
@@ -169,22 +171,25 @@ def check_leakage(
         return _fitted(x[:, columns], labels, named, fit, train, later, blocks)
 
     columns = list(range(len(names)))
-    first, gain = fitted(columns)
-    if np.isnan(first):
+    auc, gain = fitted(columns)
+    if np.isnan(auc):
         raise TrainingError(
             "no time block of the later rows holds both labels; give later rows, or longer blocks"
         )
-    told = np.random.default_rng(seed).random(len(labels)) < known_share
-    planted = np.column_stack([x, np.where(told, labels, np.nan)])
-    cheat_auc, _ = _fitted(planted, labels, (*names, PLANTED), fit, train, later, blocks)
     peeled: list[PeeledFeature] = []
-    auc = first
+    left: list[list[int]] = []
     for _ in range(min(depth, len(names) - 1)):
         most = columns.pop(int(np.argmax(gain)))
         without, gain = fitted(columns)
         peeled.append(PeeledFeature(names[most], auc, without))
+        left.append(list(columns))
         auc = without
-    return LeakCheck(first, cheat_auc, known_share, tuple(peeled))
+    suspect = max(range(len(peeled)), key=lambda step: peeled[step].worth)
+    told = np.random.default_rng(seed).random(len(labels)) < known_share
+    planted = np.column_stack([x[:, left[suspect]], np.where(told, labels, np.nan)])
+    named = (*(names[column] for column in left[suspect]), PLANTED)
+    cheat_auc, _ = _fitted(planted, labels, named, fit, train, later, blocks)
+    return LeakCheck(tuple(peeled), cheat_auc, known_share)
 
 
 def _fitted(

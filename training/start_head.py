@@ -41,7 +41,7 @@ class StartHead:
         self.starts = targets.starts(self.spine, self.products)
         self.eligible = targets.eligible(self.spine, self.products)
 
-    def fit(self, progress: Progress) -> NextProductModel:
+    def fit(self, progress: Progress = lambda _: None) -> NextProductModel:
         """Train on the rows before the test."""
         assert self.config.next_product is not None  # noqa: S101 (the caller looked)
         rows = StartRows(
@@ -62,14 +62,15 @@ class StartHead:
             product: float(started[k] / max(could[k], 1)) for k, product in enumerate(self.products)
         }
 
-    def held_out(self) -> HeldOutStarts:
-        """The test rows, on which any model can be judged."""
-        test = self.split["test"]
-        spine = subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[test])
-        return HeldOutStarts(spine, self.products, self.starts[test], self.eligible[test])
+    def held_out(self, *splits: str) -> HeldOutStarts:
+        """The rows of these splits, on which any model can be judged."""
+        rows = np.concatenate([self.split[name] for name in splits])
+        spine = subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[rows])
+        return HeldOutStarts(spine, self.products, self.starts[rows], self.eligible[rows])
 
-    def naive_values(self, held: HeldOutStarts) -> dict[str, Vector]:
-        """The naive rules on the test rows, in the metric of `held`."""
+    def naive_values(self) -> dict[str, Vector]:
+        """The naive rules on the test rows, in the metric of `held_out`."""
+        held = self.held_out("test")
         return {name: held.values(scores) for name, scores in self._baselines().items()}
 
     def evaluate(self, model: NextProductModel) -> HeadReport:

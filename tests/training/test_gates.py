@@ -20,7 +20,8 @@ def manifest(**changes) -> Manifest:
         "id": "", "heads": ("next_product", "channel_preference"), "catalog": "bank",
         "offer_ids": (), "channel_ids": (), "feature_set_version": "", "time_zone": "UTC",
         "windows": windows, "horizon": "", "metrics": {}, "config": {"seed": 1},
-        "data": {"holdings": {"rows": 3, "hash": "a"}}, "files": {"model.txt": "1", "set.json": "2"},
+        "data": {"holdings": {"rows": 3, "hash": "a"}},
+        "files": {"model.txt": "1", "set.json": "2"},
     }  # fmt: skip
     return Manifest.model_validate({**told, **changes})
 

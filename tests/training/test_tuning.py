@@ -1,17 +1,24 @@
 """Tuning: blind to the test, the same for a seed, resumable, and honest about a loss."""
 
+import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy
+from mlflow import MlflowClient
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from features.sources import Source
-from training import tuning
+from training import tracking, tuning
+from training.__main__ import app
 from training.errors import TrainingError
 from training.tuning import SPACE, HeadStudy, TrialResult, tune
 
+SOURCE = Path(__file__).resolve().parents[2] / "configs" / "sources" / "simulated_bank.yaml"
 CUT = "2026-04-01"
 CUT_US = 1_774_972_800_000_000
 """The same moment in the bank's zone: 31 March 2026, 16:00 UTC."""
@@ -172,20 +179,20 @@ def test_a_bad_trial_is_pruned_after_the_older_fold(
 ):
     losses = iter([1.0, 1.0] * 5 + [9.0] + [0.5, 0.5])
     monkeypatch.setattr(Bowl, "loss", lambda *_: next(losses))
-    _, (study,) = tune(preference_only, tiny_source, database(tmp_path), 7, test_from=CUT)
-    assert [trial.losses for trial in study.trials[5:]] == [(9.0,), (0.5, 0.5)]
-    assert study.trials[5].loss is None
-    assert study.best.number == 6
-    assert study.gain == pytest.approx(0.5)
-    assert "6 beside the default, 1 of them pruned; trial 6" in study.verdict
+    _, (found,) = tune(preference_only, tiny_source, database(tmp_path), 7, test_from=CUT)
+    assert [trial.losses for trial in found.trials[5:]] == [(9.0,), (0.5, 0.5)]
+    assert found.trials[5].loss is None
+    assert found.best.number == 6
+    assert found.gain == pytest.approx(0.5)
+    assert "6 beside the default, 1 of them pruned; trial 6" in found.verdict
 
 
 @pytest.mark.usefixtures("quick")
 def test_no_time_left_still_tries_the_default(preference_only, tiny_source, tmp_path):
-    best, (study,) = tune(
+    best, (found,) = tune(
         preference_only, tiny_source, database(tmp_path), 9, timeout=0, test_from=CUT
     )
-    assert len(study.trials) == 1
+    assert len(found.trials) == 1
     assert best == preference_only
 
 
@@ -196,20 +203,88 @@ def test_a_shipped_value_outside_the_range_is_tried_as_it_is(
     odd = {"num_leaves": 2, "bagging_fraction": 0.3}
     section = preference_only.channel_preference.model_copy(update=odd)
     config = preference_only.model_copy(update={"channel_preference": section})
-    _, (study,) = tune(config, tiny_source, database(tmp_path), 1, test_from=CUT)
-    assert study.default.parameters["num_leaves"] == 2
-    assert study.default.parameters["bagging_fraction"] == 0.3
-
-
-def trial(number: int, loss: float | None) -> TrialResult:
-    return TrialResult(number, {}, (), loss, None, None)
+    _, (found,) = tune(config, tiny_source, database(tmp_path), 1, test_from=CUT)
+    assert found.default.parameters["num_leaves"] == 2
+    assert found.default.parameters["bagging_fraction"] == 0.3
 
 
 def test_a_loss_is_said_plainly():
-    study = HeadStudy("s", "next_product", (trial(0, 0.2), trial(1, 0.3), trial(2, None)))
-    assert study.best.number == 0
-    assert study.gain == 0
-    assert study.verdict.endswith("none was better (log-loss 0.20000): it is kept")
+    lost = study([0.2, 0.3, None, 0.2])
+    assert lost.best.number == 0
+    assert lost.gain == 0
+    assert "3 beside the default, 1 of them pruned" in lost.verdict
+    assert lost.verdict.endswith("none was better (log-loss 0.20000): it is kept")
+
+
+def study(losses: list[float | None]) -> HeadStudy:
+    begun = datetime(2026, 7, 1, tzinfo=UTC)
+    trials = tuple(
+        TrialResult(
+            number, {"num_leaves": 7 + number}, (0.5, 0.7)[: 1 if loss is None else 2], loss,
+            begun + timedelta(minutes=number), begun + timedelta(minutes=number + 1),
+        )
+        for number, loss in enumerate(losses)
+    )  # fmt: skip
+    return HeadStudy(f"study {uuid.uuid4().hex}", "next_product", trials)
+
+
+def test_mlflow_keeps_a_study_with_its_trials_in_order_and_each_once(small_work):
+    client = MlflowClient(tracking.database_url(small_work))
+    whole = study([0.6, None, 0.5])
+    first = replace(whole, trials=whole.trials[:1])
+    run_id = tracking.log_study(first, "simulated_bank", small_work)
+    assert tracking.log_study(whole, "simulated_bank", small_work) == run_id
+    assert tracking.log_study(whole, "simulated_bank", small_work) == run_id
+    parent = client.get_run(run_id)
+    assert parent.info.run_name == "tune next_product"
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["best_trial"] == "2"
+    assert parent.data.tags["mlflow.note.content"] == whole.verdict
+    assert parent.data.metrics["gain"] == pytest.approx(1 / 6)
+    children = client.search_runs(
+        [parent.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'",
+        order_by=["attributes.start_time"],
+    )  # fmt: skip
+    assert [one.info.run_name for one in children] == [
+        "next_product trial 0 (default)", "next_product trial 1", "next_product trial 2",
+    ]  # fmt: skip
+    assert [one.data.params["num_leaves"] for one in children] == ["7", "8", "9"]
+    assert [one.data.metrics.get("log_loss") for one in children] == [0.6, None, 0.5]
+    assert [one.data.tags["outcome"] for one in children] == ["complete", "pruned", "complete"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_command_line_tunes_trains_with_the_best_and_logs_it_once(
+    simulated_folder, small_work, tmp_path
+):
+    path = tmp_path / "quick.yaml"
+    path.write_text(
+        "name: quick\npurpose: a test\nthreads: 1\nsplits: {warm_up_months: 20}\n"
+        "channel_preference: {max_rounds: 2, num_leaves: 3}\n",
+        "utf-8",
+    )
+    words = [
+        "tune", path, "--source", SOURCE, "--data", simulated_folder, "--test-from", CUT,
+        "--trials", 4, "--storage", database(tmp_path), "--work", small_work,
+        "--clock", "2027-01-01T00:00Z", "--trained-by", "wang", "--json",
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 0
+    told = json.loads(done.stdout.splitlines()[-1])
+    (tuned,) = told["studies"]
+    assert tuned["trials"] == 4
+    assert tuned["best_log_loss"] <= tuned["default_log_loss"]
+    assert tuned["verdict"] in done.stdout
+    manifest = json.loads(Path(told["folder"], "manifest.json").read_text("utf-8"))
+    section = manifest["config"]["channel_preference"]
+    assert {name: section[name] for name in SPACE} == tuned["best_parameters"]
+    client = MlflowClient(tracking.database_url(small_work))
+    run = client.get_run(told["mlflow_run"])
+    assert run.data.tags["trained_by"] == "wang"
+    parent = client.get_run(run.data.tags["tuned_channel_preference"])
+    assert parent.data.tags["study"] == tuned["study"]
+    releases = f"tags.release = '{told['release']}'"
+    assert len(client.search_runs([run.info.experiment_id], releases)) == 1
 
 
 @pytest.mark.needs("postgres")

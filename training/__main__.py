@@ -182,7 +182,9 @@ def tune(
 def _print_studies(studies: list[HeadStudy]) -> None:
     console = Console()
     for study in studies:
-        table = Table("trial", *study.default.parameters, "log-loss", title=f"tuning {study.head}")
+        table = Table(title=f"tuning {study.head}")
+        for name in ("trial", *study.default.parameters, "log-loss"):
+            table.add_column(name, overflow="fold")
         for trial in study.trials:
             loss = "pruned" if trial.loss is None else f"{trial.loss:.5f}"
             shown = [f"{value:.4g}" for value in trial.parameters.values()]

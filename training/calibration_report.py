@@ -104,7 +104,7 @@ class Calibration:
 
     @property
     def thin(self) -> bool:
-        """Whether the rows cannot tell a slope: its interval is wider than `SLOPES` and meets it."""
+        """Whether the rows tell no slope: its interval is wider than `SLOPES`, and meets it."""
         wide = self.slope.high - self.slope.low > SLOPES[1] - SLOPES[0]
         return wide and self.slope.low <= SLOPES[1] and self.slope.high >= SLOPES[0]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,7 +130,7 @@ def promote(
     source
         The bank, with the data that the release was trained on.
     named
-        The challenger: MLflow run id, release id or release folder.
+        The challenger: MLflow run id, release id or folder of a logged release.
     approval
         Who agrees, and why.
     margin
@@ -142,7 +143,7 @@ def promote(
     Raises
     ------
     PromotionError
-        There is no such run, or it is the champion already.
+        There is no such run, it is the champion already, or another became it meanwhile.
     """
     if out is not None:
         check_replaceable(out)
@@ -167,18 +168,15 @@ def promote(
         stamp = approval.at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         registry.keep(run.run_id, stamp, report.told(), report.markdown())
         if report.accepted:
-            registry.crown(
-                run,
-                {
-                    "trained_by": run.trained_by or "",
-                    "approved_by": approval.by,
-                    "approved_at": approval.at.isoformat(),
-                    "reason": approval.reason,
-                    "report": f"promotion/{stamp}.json",
-                },
-            )
-            if out is not None:
-                put(challenger, out)
+            tags = {
+                "trained_by": run.trained_by or "",
+                "approved_by": approval.by,
+                "approved_at": approval.at.isoformat(),
+                "reason": approval.reason,
+                "report": f"promotion/{stamp}.json",
+            }
+            with _placed(challenger, out):
+                registry.crown(run, champion, tags)
     return report
 
 
@@ -189,18 +187,16 @@ def rollback(
 
     Raises `PromotionError` where there is none.
     """
-    if out is not None:
-        check_replaceable(out)
-    left, before = registry.restore(
-        {
-            "rolled_back_by": approval.by,
-            "rolled_back_at": approval.at.isoformat(),
-            "rolled_back_because": approval.reason,
-        }
-    )
-    if out is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            put(_fetch(registry, before.run_id, Path(folder)), out)
+    left, before = registry.succession()
+    tags = {
+        "rolled_back_by": approval.by,
+        "rolled_back_at": approval.at.isoformat(),
+        "rolled_back_because": approval.reason,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        release = _fetch(registry, before.run_id, Path(folder))
+        with _placed(release, out):
+            registry.restore(left, before, tags)
     return left, before
 
 
@@ -209,11 +205,16 @@ def _fetch(registry: Registry, run_id: str, into: Path) -> Release:
     return Release.load(registry.fetch(run_id, into))
 
 
-def put(release: Release, out: Path) -> None:
-    """Copy a release into a folder, whole or not at all."""
+@contextmanager
+def _placed(release: Release, out: Path | None) -> Iterator[None]:
+    """Copy a release, and let the copy take its place if what is done meanwhile succeeds."""
+    if out is None:
+        yield
+        return
     with replacing(out) as folder:
         shutil.copytree(release.folder, folder, dirs_exist_ok=True)
         Release.load(folder)
+        yield
 
 
 def _gates(
@@ -294,7 +295,9 @@ def _leak_checks(rows: StartHead | ChoiceHead, config: RunConfig, head: Head) ->
     trained, months = len(rows.split["train"]), _months(both)
     events = (both.labels & both.possible)[trained:].sum(axis=0)
     checks: LeakChecks = {}
-    for k in np.argsort(-events, kind="stable")[:SENTINEL_CLASSES]:
+    # of two classes one is the other turned round
+    most = min(SENTINEL_CLASSES, len(events) - 1)
+    for k in np.argsort(-events, kind="stable")[:most]:
         random = np.random.default_rng(config.seed)
         ids = np.flatnonzero(both.possible[:, k])
         known, later = _drawn(ids[ids < trained], random), _drawn(ids[ids >= trained], random)

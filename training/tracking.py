@@ -283,16 +283,20 @@ class Registry:
                 return None
             raise
 
-    def crown(self, run: LoggedRelease, tags: Mapping[str, str]) -> Reign:
-        """Register the release of a run as a new version and move the alias to it."""
+    def crown(self, run: LoggedRelease, instead_of: Reign | None, tags: Mapping[str, str]) -> Reign:
+        """Register the release of a run as a new version and move the alias to it.
+
+        `PromotionError` where the champion is not (or no longer) the one it was compared with.
+        """
+        if self.champion() != instead_of:
+            raise PromotionError(f"'{self.model}' has another champion meanwhile; promote again")
         try:
             self._client.get_registered_model(self.model)
         except MlflowException:
             self._client.create_registered_model(self.model)
-        before = self.champion()
         told = {"release": run.release, **tags}
-        if before is not None:
-            told["previous_version"] = before.version
+        if instead_of is not None:
+            told["previous_version"] = instead_of.version
         artifacts = self._client.get_run(run.run_id).info.artifact_uri
         version = self._client.create_model_version(
             self.model, f"{artifacts}/release", run.run_id, tags=told
@@ -301,8 +305,8 @@ class Registry:
         self._client.set_registered_model_alias(self.model, CHAMPION, version.version)
         return _reign(version)
 
-    def restore(self, tags: Mapping[str, str]) -> tuple[Reign, Reign]:
-        """Move the alias back to the champion before; gives the one left (with `tags`) and it."""
+    def succession(self) -> tuple[Reign, Reign]:
+        """The champion and the one before it; `PromotionError` where there are not two."""
         now = self.champion()
         if now is None:
             raise PromotionError(f"'{self.model}' has no champion: nothing to roll back")
@@ -311,11 +315,14 @@ class Registry:
                 f"release {now.release} was the first champion: there is none to go back to; "
                 "promote another release"
             )
-        before = self._client.get_model_version(self.model, now.tags["previous_version"])
+        version = self._client.get_model_version(self.model, now.tags["previous_version"])
+        return now, _reign(version)
+
+    def restore(self, left: Reign, before: Reign, tags: Mapping[str, str]) -> None:
+        """Move the alias back from one version to another; `tags` say why on the one left."""
         for name, value in tags.items():
-            self._client.set_model_version_tag(self.model, now.version, name, value)
+            self._client.set_model_version_tag(self.model, left.version, name, value)
         self._client.set_registered_model_alias(self.model, CHAMPION, before.version)
-        return now, _reign(before)
 
 
 def _reign(version: ModelVersion) -> Reign:

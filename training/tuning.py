@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -176,27 +177,35 @@ def tune(
     until = np.inf if timeout is None else time.monotonic() + timeout
     cuts = _fold_cuts(config, source, test_from)
     name = f"{source.config.name} {config.name} {_identity(config, source, cuts)}"
-    best, studies = config, []
     with _opened(storage) as database:
         folds = _folds(config, source, cuts, progress)
-        for head in config.heads:
-            study = optuna.create_study(
-                storage=database,
-                study_name=f"{name} {head}",
-                direction="minimize",
-                load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner(),
-            )
-            tuner = _Tuner(study, config, head, folds[head])
+        tuners = [
+            _Tuner(_study(database, f"{name} {head}"), config, head, folds[head])
+            for head in config.heads
+        ]
+        for tuner in tuners:
             tuner.close_left_open()
-            while tuner.done < trials and (tuner.done == 0 or time.monotonic() < until):
-                progress(f"{head}: trial {tuner.done + 1} of {trials}")
+        # the heads take turns: none waits for another's last trial
+        for place, tuner in product(range(trials), tuners):
+            if tuner.done <= place and (place == 0 or time.monotonic() < until):
+                progress(f"{tuner.head}: trial {place + 1} of {trials}")
                 tuner.step()
                 keep(tuner.result())
-            studies.append(tuner.result())
-            keep(studies[-1])
-            best = _with(best, head, studies[-1].best.parameters)
-    return best, studies
+        studies = [tuner.result() for tuner in tuners]
+    for study in studies:
+        keep(study)
+        config = _with(config, study.head, study.best.parameters)
+    return config, studies
+
+
+def _study(database: optuna.storages.RDBStorage, name: str) -> optuna.Study:
+    return optuna.create_study(
+        storage=database,
+        study_name=name,
+        direction="minimize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(),
+    )
 
 
 @dataclass(frozen=True)

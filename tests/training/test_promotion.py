@@ -1,6 +1,7 @@
 """Promotion in a real MLflow: who passes moves the alias; who is refused moves nothing."""
 
 import json
+import shutil
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -111,7 +112,7 @@ def remembered(monkeypatch, strong, other, weak, overconfident):
 
 @pytest.fixture
 def refused(registry, source, work):
-    """Ask for a promotion that must be refused: nothing moves; gives what the refusing gates say."""
+    """Ask for a promotion that must be refused; gives what refusing gates say. Nothing moves."""
 
     def ask(run: TrainingRun, approval: Approval = LI, **options) -> dict[str, str]:
         client = MlflowClient(tracking.database_url(work))
@@ -130,7 +131,7 @@ def refused(registry, source, work):
 
 
 def crown(registry: Registry, run: TrainingRun) -> None:
-    registry.crown(registry.find(run.release.id), {"approved_by": "zhao"})
+    registry.crown(registry.find(run.release.id), None, {"approved_by": "zhao"})
 
 
 def test_the_first_champion_beats_the_naive_rules_and_is_reproduced(
@@ -308,6 +309,32 @@ def test_the_command_lines(registry, strong, other, work, small_folder, monkeypa
     assert code == 0
     assert told["champion"] == strong.release.id
     assert f"the champion {strong.release.id} again, after {other.release.id}: tried (zhao)" in out
+
+
+def test_a_champion_that_came_meanwhile_is_not_overwritten(registry, strong, other):
+    crown(registry, strong)
+    with pytest.raises(PromotionError, match="has another champion meanwhile; promote again"):
+        crown(registry, other)
+    assert registry.champion().release == strong.release.id
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_move_that_fails_leaves_the_served_folder(
+    registry, source, strong, other, tmp_path, monkeypatch
+):
+    crown(registry, strong)
+    out = tmp_path / "release"
+    shutil.copytree(strong.release.folder, out)
+
+    def down(*_):
+        raise MlflowException("no connection")
+
+    monkeypatch.setattr(registry._client, "set_registered_model_alias", down)
+    with pytest.raises(MlflowException, match="no connection"):
+        promote(registry, source, other.release.id, LI, margin=0.03, out=out)
+    assert Release.load(out).id == strong.release.id
+    assert registry.champion().release == strong.release.id
+    assert [path.name for path in tmp_path.iterdir()] == ["release"]
 
 
 def test_a_registry_that_fails_is_not_taken_for_an_empty_one(registry, monkeypatch):

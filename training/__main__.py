@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
@@ -16,46 +17,73 @@ from rich.table import Table
 
 from features.histories import HISTORIES
 from features.quality.profile import write_text
-from features.sources import open_source
+from features.sources import load_source_config, open_source
 from features.spine import data_end
 from features.terminal import parse_clock, print_gaps, print_json, run, stderr, steps
 from training.breakdown import MODEL
 from training.comparison import compare as compare_releases
 from training.comparison_page import comparison_page
 from training.config import load_run_config
-from training.models.release import Release
+from training.models.release import Release, check_replaceable
+from training.promotion import MARGIN, Approval, rollback
+from training.promotion import promote as promote_release
 from training.report import rules_table
 from training.run import TrainingRun, train
 from training.scoring import write_scores
-from training.tracking import database_url, log_run, release_of
+from training.tracking import (
+    TRAINED_BY,
+    Registry,
+    database_url,
+    log_run,
+    log_study,
+    release_of,
+)
+from training.tuning import HeadStudy
+from training.tuning import tune as tune_heads
 
 app = typer.Typer(no_args_is_help=True, help="From features to a release, kept in MLflow.")
 
+DataOption = Annotated[
+    Optional[Path],  # noqa: UP045 (typer reads it)
+    typer.Option("--data", help="folder that {data} stands for"),
+]
+TestFromOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--test-from", help="a time or an event id; everything after it is test"),
+]
+ClockOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--clock", help="now, as in 2026-07-01T10:00+08:00"),
+]
+TrainedByOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--trained-by", help="who trains; default: the user of this machine"),
+]
+SourceOption = Annotated[Path, typer.Option("--source", help="source YAML")]
+ApprovedByOption = Annotated[str, typer.Option("--approved-by", help="who agrees; not who trained")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="why, in a sentence")]
+ReleaseOutOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", help="folder to put the champion's release into, as .onepoint/release"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object last")]
 WorkOption = Annotated[Path, typer.Option("--work", help="folder of the MLflow database and runs")]
 
 
 @app.command("run")
 def run_training(
     config: Annotated[Path, typer.Argument(help="training YAML, as configs/training/release.yaml")],
-    source: Annotated[Path, typer.Option("--source", help="source YAML")],
-    data: Annotated[
-        Optional[Path],  # noqa: UP045 (typer reads it)
-        typer.Option("--data", help="folder that {data} stands for"),
-    ] = None,
-    test_from: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--test-from", help="a time or an event id; everything after it is test"),
-    ] = None,
+    source: SourceOption,
+    data: DataOption = None,
+    test_from: TestFromOption = None,
     work: WorkOption = Path(".onepoint"),
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="release folder; default: WORK/releases/SOURCE-CONFIG"),
     ] = None,
-    clock: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--clock", help="now, as in 2026-07-01T10:00+08:00"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+    clock: ClockOption = None,
+    trained_by: TrainedByOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Train the heads of CONFIG on a source, evaluate them on later time, write a release."""
     settings = load_run_config(config)
@@ -66,7 +94,8 @@ def run_training(
     with steps("training") as progress:
         finished = train(settings, opened, folder, test_from, progress)
         progress("MLflow")
-        run_id = log_run(finished, work, os.environ.get("MLFLOW_TRACKING_URI"))
+        tags = {TRAINED_BY: trained_by or getpass.getuser()}
+        run_id = log_run(finished, work, os.environ.get("MLFLOW_TRACKING_URI"), tags)
     _print(finished, run_id)
     if as_json:
         print_json(
@@ -96,23 +125,171 @@ def _print(finished: TrainingRun, run_id: str) -> None:
 
 
 @app.command()
+def tune(
+    config: Annotated[Path, typer.Argument(help="training YAML: the first trial of each head")],
+    source: SourceOption,
+    data: DataOption = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="finished trials a head, the default included")
+    ] = 20,
+    timeout: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--timeout", min=0, help="seconds after which no further trial begins"),
+    ] = None,
+    storage: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--storage", help="SQLAlchemy URL of the studies; default: WORK/optuna.db"),
+    ] = None,
+    test_from: TestFromOption = None,
+    work: WorkOption = Path(".onepoint"),
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="release folder; default: WORK/releases/SOURCE-CONFIG-tuned"),
+    ] = None,
+    clock: ClockOption = None,
+    trained_by: TrainedByOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for better parameters of CONFIG on time before the test, then train with the best.
+
+    Killed, it goes on where it was when called again with the same words (one process a study).
+    """
+    settings = load_run_config(config)
+    with steps("reading the source"):
+        opened = open_source(source, data, parse_clock(clock))
+    print_gaps(*opened.gaps)
+    folder = out or work / "releases" / f"{opened.config.name}-{settings.name}-tuned"
+    check_replaceable(folder)
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    kept: dict[str, str] = {}
+    work.mkdir(parents=True, exist_ok=True)
+    with steps("tuning") as progress:
+
+        def keep(study: HeadStudy) -> None:
+            kept[study.head] = log_study(study, opened.config.name, work, uri)
+
+        database = storage or f"sqlite:///{(work / 'optuna.db').resolve()}"
+        best, studies = tune_heads(
+            settings, opened, database, trials, timeout, test_from, progress, keep
+        )
+        finished = train(best, opened, folder, test_from, progress)
+        progress("MLflow")
+        tuned = {f"tuned_{head}": run_id for head, run_id in kept.items()}
+        tags = {TRAINED_BY: trained_by or getpass.getuser(), **tuned}
+        run_id = log_run(finished, work, uri, tags)
+    _print_studies(studies)
+    _print(finished, run_id)
+    if as_json:
+        print_json(
+            {
+                "studies": [_told(study) for study in studies],
+                "release": finished.release.id,
+                "folder": str(folder),
+                "mlflow_run": run_id,
+                **{n: None if math.isnan(v) else v for n, v in finished.metrics().items()},
+            }
+        )
+
+
+def _print_studies(studies: list[HeadStudy]) -> None:
+    console = Console()
+    for study in studies:
+        table = Table(title=f"tuning {study.head}")
+        for name in ("trial", *study.default.parameters, "log-loss"):
+            table.add_column(name, overflow="fold")
+        for trial in study.trials:
+            loss = "pruned" if trial.loss is None else f"{trial.loss:.5f}"
+            shown = [f"{value:.4g}" for value in trial.parameters.values()]
+            name = f"{trial.number} (default)" if trial is study.default else str(trial.number)
+            table.add_row(name, *shown, loss, style="bold" if trial is study.best else "")
+        console.print(table)
+        console.print(study.verdict, soft_wrap=True)
+
+
+def _told(study: HeadStudy) -> dict[str, Any]:
+    return {
+        "head": study.head,
+        "study": study.name,
+        "trials": len(study.trials),
+        "pruned": sum(trial.loss is None for trial in study.trials),
+        "default_log_loss": study.default.loss,
+        "best_log_loss": study.best.loss,
+        "best_trial": study.best.number,
+        "best_parameters": study.best.parameters,
+        "gain": study.gain,
+        "verdict": study.verdict,
+    }
+
+
+@app.command()
+def promote(
+    release: Annotated[str, typer.Argument(help="MLflow run, release id or release folder")],
+    source: SourceOption,
+    approved_by: ApprovedByOption,
+    reason: ReasonOption,
+    data: DataOption = None,
+    margin: Annotated[
+        float, typer.Option("--margin", min=0, help="how much a metric may be worse")
+    ] = MARGIN,
+    work: WorkOption = Path(".onepoint"),
+    out: ReleaseOutOption = None,
+    clock: ClockOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make RELEASE the champion if it passes every gate; exit code 1 where one refuses."""
+    now = parse_clock(clock)
+    approval = Approval.given(approved_by, now, reason)
+    with steps("reading the source"):
+        opened = open_source(source, data, now)
+    print_gaps(*opened.gaps)
+    registry = Registry(opened.config.name, work, os.environ.get("MLFLOW_TRACKING_URI"))
+    with steps("gates") as progress:
+        report = promote_release(registry, opened, release, approval, margin, out, progress)
+    # plain print: what the gates say may hold brackets that rich would take for markup
+    print(report.markdown())
+    if report.accepted:
+        print(f"'{registry.model}' has the champion {report.challenger}")
+    else:
+        print("nothing was moved")
+    if as_json:
+        print_json(report.told())
+    if not report.accepted:
+        raise typer.Exit(1)
+
+
+@app.command("rollback")
+def roll_back(
+    source: SourceOption,
+    approved_by: ApprovedByOption,
+    reason: ReasonOption,
+    work: WorkOption = Path(".onepoint"),
+    out: ReleaseOutOption = None,
+    clock: ClockOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the champion before this one the champion again."""
+    name = load_source_config(source).name
+    registry = Registry(name, work, os.environ.get("MLFLOW_TRACKING_URI"))
+    approval = Approval.given(approved_by, parse_clock(clock), reason)
+    left, restored = rollback(registry, approval, out)
+    told = f"'{registry.model}' has the champion {restored.release} again, after {left.release}"
+    print(f"{told}: {approval.reason} ({approval.by})")
+    if as_json:
+        print_json({"champion": restored.release, "left": left.release, **approval.model_dump()})
+
+
+@app.command()
 def score(
     release: Annotated[Path, typer.Option("--release", help="release folder to score with")],
-    source: Annotated[Path, typer.Option("--source", help="source YAML")],
+    source: SourceOption,
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write, as scores.parquet")],
-    data: Annotated[
-        Optional[Path],  # noqa: UP045 (typer reads it)
-        typer.Option("--data", help="folder that {data} stands for"),
-    ] = None,
+    data: DataOption = None,
     as_of: Annotated[
         str, typer.Option("--as-of", help="a time with zone, or `end` of the data")
     ] = "end",
-    clock: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--clock", help="now, as in 2026-07-01T10:00+08:00"),
-    ] = None,
+    clock: ClockOption = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="threads of LightGBM")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score every customer with a release, for the tags that a model gives."""
     loaded = Release.load(release)

@@ -20,6 +20,7 @@ from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
 from training.errors import TrainingError
+from training.held_out import HeldOutChoices
 from training.models.channel_preference import ChannelPreferenceModel, ChoiceRows
 from training.models.expected_amount import ExpectedAmountModel
 from training.report import HeadReport, calendar, need_rows, sample_rows
@@ -29,6 +30,7 @@ from training.window_drift import SAMPLED_ROWS, Window, window_drift
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -46,11 +48,11 @@ class ChoiceHead:
         if not self.source.has("interactions"):
             raise TrainingError("channel preference needs the table 'interactions'; bring it")
         self.channels = self.source.catalog.handle_ids
-        spine = self._sampled(choices(self.source, self.cuts.train))
-        rows = spine.arrow()
+        self.spine = self._sampled(choices(self.source, self.cuts.train))
+        rows = self.spine.arrow()
         position = {channel: number for number, channel in enumerate(self.channels)}
         channel = [position.get(one, -1) for one in rows["channel"].to_pylist()]
-        self.x = self.feature_set.encode(build(spine, self.features))
+        self.x = self.feature_set.encode(build(self.spine, self.features))
         self.channel = np.array(channel, dtype=np.int64)
         self.as_of = rows["as_of"].to_numpy()
         self.customers = np.unique(rows["customer_id"].to_numpy(), return_inverse=True)[1]
@@ -60,7 +62,7 @@ class ChoiceHead:
         self.amount_cny = self.amounts.told_or_expected(
             told, self.x, self.offers, self.config.threads
         )
-        self.last, self.uses = targets.past_choices(spine, self.channels)
+        self.last, self.uses = targets.past_choices(self.spine, self.channels)
         possible = self.channel >= 0
         split = self.cuts.rows(rows["as_of"].to_numpy())
         self.split = {name: ids[possible[ids]] for name, ids in split.items()}
@@ -109,6 +111,29 @@ class ChoiceHead:
         return {
             channel: float(counts[number] / len(known))
             for number, channel in enumerate(self.channels)
+        }
+
+    def held_out(self, *splits: str) -> HeldOutChoices:
+        """The choices of these splits, on which any model can be judged."""
+        rows = np.concatenate([self.split[name] for name in splits])
+        labels = self.channel[rows, None] == np.arange(len(self.channels))
+        return HeldOutChoices(
+            subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[rows]),
+            self.channels,
+            labels,
+            np.ones_like(labels),
+            [self.offers[row] for row in rows],
+            [self.stages[row] for row in rows],
+            self.amount_cny[rows],
+        )
+
+    def naive_values(self) -> dict[str, Vector]:
+        """The naive rules on the test choices, in the metric of `held_out`."""
+        held = self.held_out("test")
+        every = np.arange(len(self.channels))
+        return {
+            name: held.values((guess[:, None] == every).astype(np.float64))
+            for name, guess in self._baselines(self.split["test"]).items()
         }
 
     def evaluate(self, model: ChannelPreferenceModel) -> HeadReport:

@@ -11,3 +11,7 @@ class TrainingError(OnePointError):
 
 class ReleaseError(OnePointError):
     """A release is incomplete, altered or does not do what it did when it was made."""
+
+
+class PromotionError(OnePointError):
+    """A release cannot be promoted or rolled back as asked; nothing was moved."""

@@ -15,6 +15,7 @@ from features.feature_set import FeatureSet
 from features.registry import available_features
 from features.sources import Source
 from features.spine import (
+    MICROSECONDS_A_DAY,
     Spine,
     customers_at,
     data_end,
@@ -22,12 +23,13 @@ from features.spine import (
     moment,
     month_starts,
     purchase_events,
+    subset,
 )
 from training import targets
 from training.amount_head import AmountHead
 from training.choice_head import ChoiceHead
 from training.completion_head import CompletionHead
-from training.config import RunConfig
+from training.config import Head, RunConfig
 from training.models.channel_preference import ChannelPreferenceModel
 from training.models.next_product import NextProductModel
 from training.models.rates import Popularity
@@ -51,6 +53,7 @@ class TrainingRun:
     release: Release
     reports: dict[str, HeadReport]
     rows: dict[str, int]
+    heads: dict[Head, StartHead | ChoiceHead]
     seconds: dict[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
@@ -75,7 +78,9 @@ def train(
     """
     check_replaceable(out)
     progress("spines")
-    spine, cuts = _spine_and_cuts(config, source, test_from)
+    zone = source.config.time_zone
+    cut = None if test_from is None else parse_test_from(test_from, zone)
+    spine, cuts = spine_and_cuts(config, source, cut)
     features = available_features(source)
     progress("features")
     table = build(spine, features)
@@ -87,11 +92,13 @@ def train(
     x = feature_set.encode(table)
     reports: dict[str, HeadReport] = {}
     seconds: dict[str, float] = {}
+    heads: dict[Head, StartHead | ChoiceHead] = {}
     next_product: NextProductModel | None = None
     preference: ChannelPreferenceModel | None = None
     popularity = Popularity(offers={}, channels={})
     if config.next_product is not None:
         learned = StartHead(config, source, spine, x, split, feature_set)
+        heads["next_product"] = learned
         next_product = learned.fit(progress)
         progress("evaluating next product")
         reports["next_product"] = learned.evaluate(next_product)
@@ -106,6 +113,7 @@ def train(
     if config.channel_preference is not None:
         progress("choices")
         chosen = ChoiceHead(config, source, cuts, feature_set, features, amounts)
+        heads["channel_preference"] = chosen
         progress("channel preference")
         preference = chosen.fit()
         reports["channel_preference"] = chosen.evaluate(preference)
@@ -141,17 +149,23 @@ def train(
     rows = {name: len(ids) for name, ids in split.items()}
     figures = figured(reports, rows).model_dump_json(indent=1)
     loaded = release.save(out, x[known], {REPORT: figures})
-    return TrainingRun(config, source.config.name, loaded, reports, rows, seconds)
+    return TrainingRun(config, source.config.name, loaded, reports, rows, heads, seconds)
 
 
-def _spine_and_cuts(config: RunConfig, source: Source, test_from: str | None) -> tuple[Spine, Cuts]:
-    zone = source.config.time_zone
-    cut = None if test_from is None else parse_test_from(test_from, zone)
-    end = data_end(source)
+def spine_and_cuts(
+    config: RunConfig, source: Source, test_from: int | None, before: int | None = None
+) -> tuple[Spine, Cuts]:
+    """Rows to learn from and to test on, and where their splits begin, in microseconds.
+
+    With ``before`` nothing is known from that moment on: no row's horizon reaches beyond it.
+    """
     if source.config.every == "event":
+        end = microseconds(data_end(source)) if before is None else before
         spine = purchase_events(source)
-        moments = spine.arrow()["as_of"].to_numpy()
-        return spine, share_cuts(moments, config.splits, cut, microseconds(end))
+        rows = spine.arrow()
+        as_of = rows["as_of"].to_numpy()
+        spine = subset(spine, rows["row_id"].to_numpy()[as_of < end])
+        return spine, share_cuts(as_of[as_of < end], config.splits, test_from, end)
     horizon = targets.horizon_us(source)
     first = source.con.sql(
         "select min(event_time) from (select min(event_time) event_time from interactions)"
@@ -159,8 +173,10 @@ def _spine_and_cuts(config: RunConfig, source: Source, test_from: str | None) ->
         else "select min(event_time) from holdings"
     ).fetchall()[0][0]
     # a month's row counts once its horizon is over; the last day may lack its last minutes
-    last = end + timedelta(days=1) - timedelta(microseconds=horizon)
-    months = month_starts(moment(first) - timedelta(days=31), last, zone)
-    cuts = month_cuts(months, config.splits, cut, microseconds(end) + 86_400_000_000, horizon)
+    end = microseconds(data_end(source)) + MICROSECONDS_A_DAY if before is None else before
+    months = month_starts(
+        moment(first) - timedelta(days=31), moment(end - horizon), source.config.time_zone
+    )
+    cuts = month_cuts(months, config.splits, test_from, end, horizon)
     wanted = [one for one in months if microseconds(one) >= cuts.train]
     return customers_at(source, wanted), cuts

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from features.feature_set import FeatureSet
 from features.sources import Source
-from features.spine import Spine
+from features.spine import Spine, subset
 from training import baselines, metrics, targets
 from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
 from training.explanations import EXPLAINED_ROWS, Asked, measure
+from training.held_out import HeldOutStarts
 from training.models.next_product import NextProductConfig, NextProductModel, StartRows
 from training.report import HeadReport, calendar, sample_rows
 from training.window_drift import SAMPLED_ROWS, Window, window_drift
@@ -24,6 +25,7 @@ from training.window_drift import SAMPLED_ROWS, Window, window_drift
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
 
 
@@ -46,7 +48,7 @@ class StartHead:
         self.starts = targets.starts(self.spine, self.products)
         self.eligible = targets.eligible(self.spine, self.products)
 
-    def fit(self, progress: Progress) -> NextProductModel:
+    def fit(self, progress: Progress = lambda _: None) -> NextProductModel:
         """Train on the rows before the test."""
         return NextProductModel.fit(
             self._head, self.products, self._rows, self.config.seed, self.config.threads, progress
@@ -72,6 +74,17 @@ class StartHead:
         return {
             product: float(started[k] / max(could[k], 1)) for k, product in enumerate(self.products)
         }
+
+    def held_out(self, *splits: str) -> HeldOutStarts:
+        """The rows of these splits, on which any model can be judged."""
+        rows = np.concatenate([self.split[name] for name in splits])
+        spine = subset(self.spine, self.spine.arrow()["row_id"].to_numpy()[rows])
+        return HeldOutStarts(spine, self.products, self.starts[rows], self.eligible[rows])
+
+    def naive_values(self) -> dict[str, Vector]:
+        """The naive rules on the test rows, in the metric of `held_out`."""
+        held = self.held_out("test")
+        return {name: held.values(scores) for name, scores in self._baselines().items()}
 
     def evaluate(self, model: NextProductModel) -> HeadReport:
         """Compare with the naive rules on the test rows."""

@@ -25,6 +25,16 @@ def small_config() -> RunConfig:
 
 
 @pytest.fixture(scope="session")
+def short_config(small_config) -> RunConfig:
+    """The release configuration on the last months of 30, with few rounds."""
+    splits = small_config.splits.model_copy(update={"warm_up_months": 20})
+    next_product = small_config.next_product.model_copy(update={"max_rounds": 3})
+    preference = small_config.channel_preference.model_copy(update={"max_rounds": 2})
+    heads = {"next_product": next_product, "channel_preference": preference}
+    return small_config.model_copy(update={**heads, "splits": splits})
+
+
+@pytest.fixture(scope="session")
 def small_folder(tmp_path_factory) -> Path:
     """Tables of a simulated bank of 600 customers, seed 5."""
     from experiments.simulated_bank.bank import simulate

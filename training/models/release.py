@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -249,18 +250,9 @@ class Release:
 
         Returns the release as loaded back from disk, hashes and golden rows checked.
         """
-        check_replaceable(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.with_name(folder.name + ".writing")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        try:
+        with replacing(folder) as temporary:
             self._write(temporary, x, papers or {})
             loaded = Release.load(temporary)  # what cannot be loaded replaces nothing
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)  # still there only where something failed
         loaded.folder = folder
         return loaded
 
@@ -294,6 +286,22 @@ def check_replaceable(folder: Path) -> None:
         raise ReleaseError(f"{folder}: is a file; name a folder for the release")
     if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise ReleaseError(f"{folder}: holds other files; name a new folder for the release")
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write a release into; it takes the place of `folder` if all goes well."""
+    check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(folder.name + ".writing")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # still there only where something failed
 
 
 def check_catalog(release: Release, catalog: Catalog) -> None:

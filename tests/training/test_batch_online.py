@@ -77,7 +77,7 @@ def test_preferences_online_are_those_of_the_batch(store, release, batch):
 
 def test_amounts_online_are_those_of_the_batch(store, release, batch):
     ids, x = batch
-    offers = [offer for offer in release.offer_ids if release.usual_amount_cny(offer, None)]
+    offers = [offer for offer in release.offer_ids if release.usual_amount_cny(offer)]
     assert len(offers) > 5
     for offer in offers:
         online = [

@@ -163,7 +163,7 @@ class Recommender:
         scores: dict[str, OfferScores] | None = None
         if features is not None:
             try:
-                scores = self.scorer.by_models(features, stages, state.assets_cny)
+                scores = self.scorer.by_models(features, stages)
             except MODEL_FAILURES as error:
                 logger.error("degraded: the models failed (%s)", type(error).__name__)
                 features, degraded = None, (*degraded, "models: failed")

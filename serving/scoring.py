@@ -71,20 +71,15 @@ class Scorer:
             return f"other feature names than release {self.release.id}: publish the store again"
         return None
 
-    def by_models(
-        self, features: Features, stages: Mapping[str, Stage], assets_cny: float | None
-    ) -> dict[str, OfferScores]:
-        """Score all offers at their stages from the vector; one booster call for all products.
-
-        ``assets_cny`` prices the offers that no model prices (None: not known).
-        """
+    def by_models(self, features: Features, stages: Mapping[str, Stage]) -> dict[str, OfferScores]:
+        """Score all offers at their stages from the vector; one booster call for all products."""
         release = self._release()
         row = features.vector.reshape(1, -1)
         starts = dict(zip(release.products, release.p_start(row)[0], strict=True))
         offers = list(stages)
         rows = np.repeat(row, len(offers), axis=0)
         amounts = release.expected_amounts(rows, offers)
-        wanted = release.preference(rows, offers, [stages[offer] for offer in offers])
+        wanted = release.preference(rows, offers, [stages[offer] for offer in offers], amounts)
         scores = {}
         for offer, preferences, expected in zip(offers, wanted, amounts, strict=True):
             by_channel = dict(zip(release.choice_channels, preferences, strict=True))
@@ -92,9 +87,7 @@ class Scorer:
             scores[offer] = OfferScores(
                 p_start=float(starts[offer]) if spoken else self._usual_start(offer),
                 p_start_is="propensity" if spoken else "popularity",
-                amount_cny=(
-                    self._usual_amount(offer, assets_cny) if np.isnan(expected) else float(expected)
-                ),
+                amount_cny=(self._usual_amount(offer) if np.isnan(expected) else float(expected)),
                 # A channel nobody chose in training is one that nobody is expected to choose.
                 preference={
                     one: float(by_channel.get(one, 0.0)) for one in self.rules.catalog.handle_ids
@@ -115,7 +108,7 @@ class Scorer:
             offer: OfferScores(
                 p_start=self._usual_start(offer),
                 p_start_is="popularity",
-                amount_cny=self._usual_amount(offer, None),
+                amount_cny=self._usual_amount(offer),
                 preference=preference,
                 completion=self._completion(offer, stage),
             )
@@ -149,7 +142,7 @@ class Scorer:
             version=self.release.feature_set_version,
             vector=np.full(len(self.release.feature_names), np.nan),
         )
-        self.by_models(nobody, dict.fromkeys(self.rules.catalog.offer_ids, "application"), None)
+        self.by_models(nobody, dict.fromkeys(self.rules.catalog.offer_ids, "application"))
         self.contributions(nobody, self.release.products)
 
     def _release(self) -> Release:
@@ -166,8 +159,8 @@ class Scorer:
             return float(self.release.popularity(offer))
         return self.rules.policy.popularity.p_start[kind]
 
-    def _usual_amount(self, offer: str, assets_cny: float | None) -> float:
-        priced = self.release.usual_amount_cny(offer, assets_cny) if self.release else None
+    def _usual_amount(self, offer: str) -> float:
+        priced = self.release.usual_amount_cny(offer) if self.release else None
         return float(priced if priced is not None else self._offer(offer).expected_amount_cny or 0)
 
     def _completion(self, offer: str, stage: Stage) -> dict[str, float]:

@@ -57,9 +57,26 @@ def test_the_record_holds_the_vector_the_scores_were_made_from(recommender):
     scores = recommender.scorer.by_models(
         Features(values.names, recommender.scorer.release.feature_set_version, features.vector),
         dict.fromkeys(recommender.rules.catalog.offer_ids, "application"),
-        300_000.0,
     )
     assert scores["fund_r2"].p_start == record.inputs.scores["fund_r2"].p_start
+
+
+def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, monkeypatch):
+    release, catalog = recommender.scorer.release, recommender.rules.catalog
+    features = Features(release.feature_names, release.feature_set_version, np.ones(6))
+    stages = dict.fromkeys(catalog.offer_ids, "application")
+    asked = []
+
+    def expected(x, offers):
+        asked.append((x[:, 0].tolist(), list(offers)))
+        return np.array([70_000.0 if offer == "fund_r2" else np.nan for offer in offers])
+
+    monkeypatch.setattr(release, "expected_amounts", expected)
+    scores = recommender.scorer.by_models(features, stages)
+    assert asked == [([1.0] * len(stages), list(stages))]
+    assert scores["fund_r2"].amount_cny == 70_000.0
+    mortgage = catalog.offer_by_id["mortgage"].expected_amount_cny
+    assert scores["mortgage"].amount_cny == mortgage > 0
 
 
 @pytest.mark.parametrize("change", [(0, 1.5), (5, np.nan)])

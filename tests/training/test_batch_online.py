@@ -73,3 +73,29 @@ def test_preferences_online_are_those_of_the_batch(store, release, batch):
         )
         whole = release.preference(x, [offer] * len(ids), [stage] * len(ids))
         np.testing.assert_allclose(online, whole, rtol=0, atol=1e-9)
+
+
+def test_amounts_online_are_those_of_the_batch(store, release, batch):
+    ids, x = batch
+    offers = [offer for offer in release.offer_ids if release.usual_amount_cny(offer)]
+    assert len(offers) > 5
+    for offer in offers:
+        online = [
+            release.expected_amounts(store.read(one).vector.reshape(1, -1), [offer])[0]
+            for one in ids
+        ]
+        whole = release.expected_amounts(x, [offer] * len(ids))
+        np.testing.assert_allclose(online, whole, rtol=1e-12)
+        assert (whole > 0).all()
+
+
+def test_a_preference_is_that_of_the_amount_expected_until_one_is_told(release, batch):
+    _, x = batch
+    offers, stages = ["deposit_1y"] * len(x), ["application"] * len(x)
+    expected = release.expected_amounts(x, offers)
+    plain = release.preference(x, offers, stages)
+    assert np.array_equal(plain, release.preference(x, offers, stages, expected))
+    told = np.where(np.arange(len(x)) % 2, np.nan, 5e6)
+    moved = (release.preference(x, offers, stages, told) != plain).any(axis=1)
+    assert moved[::2].any()
+    assert not moved[1::2].any()

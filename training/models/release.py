@@ -164,12 +164,12 @@ class Release:
         return self._completion.rate(offer, stage, channel)
 
     def expected_amounts(self, x: Matrix, offers: Sequence[str | None], threads: int = 1) -> Vector:
-        """Expected amounts (CNY) of purchases, (n,), from the features; NaN: take the usual one."""
+        """Expected amounts (CNY) of purchases, (n,), from the features; NaN: take the catalog's."""
         return self._amounts.predict(x, offers, threads)
 
-    def usual_amount_cny(self, offer: str, assets_cny: float | None) -> float | None:
-        """Usual amount of a purchase (CNY) by total assets; None: take the catalog's."""
-        return self._amounts.usual_cny(offer, assets_cny)
+    def usual_amount_cny(self, offer: str) -> float | None:
+        """Median amount of a purchase (CNY), whoever buys; None: take the catalog's."""
+        return self._amounts.usual_cny(offer, None)
 
     def popularity(self, offer: str) -> float:
         """Recent start rate per eligible customer and horizon; 0 for offers without a model."""

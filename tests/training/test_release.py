@@ -18,7 +18,7 @@ from training.run import _spine_and_cuts
 FILES = (
     "amounts.json", "channel_preference.json", "channel_preference.txt", "completion.json",
     "features.json", "golden.json", "next_product.json", "next_product.txt", "popularity.json",
-    "rare_products.txt",
+    "rare_products.txt", "report.json",
 )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ class ChoiceHead:
         )  # fmt: skip
         names = segments_of(self.x[test], self.feature_set)
         report.break_down(tested, names, calendar(self.source), 1, "accuracy")
-        report.add_drift(self._drift(model))
+        report.add_drift("channel_preference", self._drift(model))
         report.curves = {
             channel: metrics.reliability(p[:, c], (actual == c).astype(np.float64))
             for c, channel in enumerate(self.channels)

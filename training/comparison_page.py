@@ -313,9 +313,9 @@ def _rules() -> list[Markup]:
                 "Wilson's, clustered by customer.",
             ),
             (
-                "此页不做配对检验；是否晋级由 `python -m training promote` 的门槛决定。",
+                "此页不做配对检验；是否晋级由 python -m training promote 的门槛决定。",
                 "This page pairs nothing: whether B is promoted is decided by the gates of "
-                "`python -m training promote`, on the same rows.",
+                "python -m training promote, on the same rows.",
             ),
         )
     ]
@@ -337,7 +337,8 @@ def _figure(value: float | None) -> str:
 def _signed(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:+.4f}".replace("-", "−") if value % 1 else f"{value:+,.0f}".replace("-", "−")
+    text = f"{value:+.4f}" if value % 1 else f"{value:+,.0f}" if value else "0"
+    return text.replace("-", "−")
 
 
 def _plain(name: str) -> str:

@@ -57,13 +57,13 @@ class HeadReport:
         self.tables["periods"] = breakdown.periods(tested, zone, depth, metric)
         self.tables["lift"] = breakdown.lift(tested)
 
-    def add_drift(self, table: list[dict[str, Any]]) -> None:
-        """Add the drift between training and test, and what of it is beyond chance."""
+    def add_drift(self, head: str, table: list[dict[str, Any]]) -> None:
+        """Add the drift of a head's rows between training and test; names tell the head."""
         self.tables["drift"] = table
         scores = [row["psi"] or 0.0 for row in table if row["group"] == SCORE]
         alarms = sum(row["level"] == "alarm" for row in table if row["group"] != SCORE)
-        self.metrics["drift_features_beyond_bounds"] = alarms
-        self.metrics["drift_largest_psi_of_a_score"] = max(scores, default=0.0)
+        self.metrics[f"drift_{head}_features_beyond_bounds"] = alarms
+        self.metrics[f"drift_{head}_largest_psi_of_a_score"] = max(scores, default=0.0)
 
 
 RULES = (

@@ -103,7 +103,7 @@ class StartHead:
         )
         names = segments_of(self.x[test], self.feature_set)
         report.break_down(tested, names, calendar(self.source), 3, "hit_rate_at_3")
-        report.add_drift(self._drift(model))
+        report.add_drift("next_product", self._drift(model))
         report.curves = {
             product: metrics.reliability(p[own, k], starts[own, k].astype(np.float64))
             for k, product in enumerate(self.products)

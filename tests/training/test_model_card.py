@@ -76,7 +76,7 @@ def test_explanations_and_drift_are_measured(card, small_run):
         assert f"| {row['measure']} | {row['unit']} | {row['value']:.4f} |" in told
     told = section(card, SECTIONS[7])
     for head, report in small_run.reports.items():
-        count = report.metrics["drift_features_beyond_bounds"]
+        count = report.metrics[f"drift_{head}_features_beyond_bounds"]
         alarms = sum(row["level"] == "alarm" for row in report.tables["drift"])
         assert alarms >= count
         assert f"### {head}: {alarms} of {len(report.tables['drift'])} beyond both bounds" in told

@@ -18,7 +18,7 @@ from training.run import _spine_and_cuts
 FILES = (
     "channel_preference.json", "channel_preference.txt", "completion.json", "expected_amount.json",
     "expected_amount.txt", "features.json", "golden.json", "next_product.json", "next_product.txt",
-    "popularity.json", "rare_products.txt",
+    "popularity.json", "rare_products.txt", "report.json",
 )  # fmt: skip
 
 

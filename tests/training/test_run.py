@@ -242,6 +242,12 @@ def test_the_breakdowns_agree_with_the_metrics(small_run):
         assert len(shifts) > 300
 
 
+def test_no_head_hides_the_metrics_of_another(small_run):
+    one, other = (set(report.metrics) for report in small_run.reports.values())
+    assert one & other == set()
+    assert set(small_run.metrics()) == one | other
+
+
 def test_the_release_carries_its_evaluation(small_run):
     kept = load_yaml(small_run.release.folder / REPORT, Figured)
     assert kept == figured(small_run.reports, small_run.rows)

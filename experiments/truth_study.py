@@ -30,7 +30,10 @@ RELEASE = CONFIGS / "training" / "release.yaml"
 AFTER_THE_LOG = datetime(2100, 1, 1, tzinfo=UTC)
 START_RULES = ("popular", "recent_popular", "last_product", "co_holding")
 CHANNEL_RULES = ("last_channel", "majority", "most_used")
-OTHERS = ("amount_error_ratio", "completion_log_loss", "handle_rate_completion_log_loss")
+OTHERS = (
+    "amount_error_ratio", "completion_log_loss", "overall_rate_completion_log_loss",
+    "handle_rate_completion_log_loss",
+)  # fmt: skip
 
 Result = dict[str, float]
 

@@ -14,7 +14,9 @@ import narwhals.stable.v2 as nw
 
 from features.spine import MICROSECONDS_A_DAY
 
-Group = Literal["asset_size", "life_stage", "activity", "channel_history", "holdings", "experience"]
+Group = Literal[
+    "asset_size", "life_stage", "activity", "channel_history", "holdings", "experience", "demand"
+]
 
 GROUPS: dict[Group, tuple[str, str]] = {
     "asset_size": ("资产规模", "asset size"),
@@ -23,6 +25,7 @@ GROUPS: dict[Group, tuple[str, str]] = {
     "channel_history": ("渠道历史", "channel history"),
     "holdings": ("产品持有", "holdings"),
     "experience": ("客户体验", "experience"),
+    "demand": ("市场需求", "demand across the bank"),
 }
 """Feature groups with their names zh and en; explanations are summed into them."""
 

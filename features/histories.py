@@ -14,6 +14,7 @@ from features.history import (
     latest,
     made_contacts,
     managed,
+    newest_demand,
     on_the_clock,
     past,
 )
@@ -171,6 +172,7 @@ HISTORIES: dict[str, tuple[str, Callable[[Spine], Frame]]] = {
     "credit_offers": ("credit_offers", lambda spine: latest(spine, "credit_offers", ("offer",))),
     "benefits": ("benefits", lambda spine: past(spine, "benefits", YEAR_DAYS)),
     "assignments": ("assignments", managed),
+    "demand": ("demand", newest_demand),
     **histories_money.HISTORIES,
     **histories_events.HISTORIES,
     **histories_channels.HISTORIES,

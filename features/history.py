@@ -69,6 +69,30 @@ def attributes(spine: Spine) -> Frame:
     return known.join(newest, on=["row_id", "valid_from"], how="inner")
 
 
+def newest_demand(spine: Spine) -> Frame:
+    """Keep of each product the newest report on the whole bank's demand before `as_of`."""
+    reports = spine.source.frame("demand").with_columns(
+        nw.max_horizontal("event_time", "available_at").alias("known_us")
+    )
+    head = spine.frame().select("row_id", "as_of")
+    # as-of by a running maximum: neither engine joins on inequality in less than rows × reports
+    times = nw.concat(
+        [
+            head.select(nw.col("as_of").alias("time"), nw.lit(ALWAYS).alias("newest")).unique(),
+            reports.select(
+                # a report counts from the next microsecond on: of one time, it comes after
+                (nw.col("known_us") + 1).alias("time"), nw.col("event_time").alias("newest")
+            ).unique(),
+        ]
+    )  # fmt: skip
+    newest = times.with_columns(nw.col("newest").cum_max().over(order_by=("time", "newest")))
+    known = newest.group_by("time").agg(nw.col("newest").max().alias("event_time"))
+    told = head.join(known, left_on="as_of", right_on="time", how="inner")
+    return told.join(reports, on="event_time", how="inner").filter(
+        nw.col("known_us") < nw.col("as_of")
+    )
+
+
 def managed(spine: Spine) -> Frame:
     """Keep the assignments to a manager in force at `as_of`."""
     head = spine.frame().select(*HEAD)

@@ -8,6 +8,7 @@ from features.customer import (
     activity,
     asset_size,
     channel_history,
+    demand,
     experience,
     holdings,
     life_stage,
@@ -15,7 +16,9 @@ from features.customer import (
 from features.feature import Feature
 from features.histories import HISTORIES
 
-_GROUP_MODULES = (asset_size, life_stage, activity, channel_history, holdings, experience)
+_GROUP_MODULES = (
+    asset_size, life_stage, activity, channel_history, holdings, experience, demand,
+)  # fmt: skip
 
 
 def all_features(catalog: Catalog) -> list[Feature]:

@@ -350,6 +350,18 @@ TABLES: dict[str, Table] = {
             lost="the customer's own manager",
         ),
         Table(
+            "demand",
+            (
+                Column("product", "id", required=True, vocabulary=("offers",)),
+                EVENT_TIME,
+                Column("recent_share", "number", required=True, unit="share", low=0, high=1),
+                Column("usual_share", "number", required=True, unit="share", low=0, high=1),
+                AVAILABLE_AT,
+            ),
+            key=("product", "event_time"),
+            lost="what is in demand across the bank",
+        ),
+        Table(
             "identities",
             (
                 Column("identity", "id", required=True),
@@ -377,7 +389,9 @@ TABLES: dict[str, Table] = {
     )
 }  # fmt: skip
 """Every table of the contract by name. `orgs.business_scope` lists offer categories, separated
-by `;`, that the outlet may handle; empty or missing = all."""
+by `;`, that the outlet may handle; empty or missing = all. A row of `demand` is a report on the
+whole bank: of all who bought anything in a recent and in a longer time before it, the share who
+bought the product."""
 
 BROUGHT: dict[str, Table] = {name: table for name, table in TABLES.items() if not table.own}
 """The tables a bank may bring: the contract without those that OnePoint writes itself."""

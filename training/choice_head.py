@@ -90,8 +90,11 @@ class ChoiceHead:
         """Train on the choices before the test."""
         assert self.config.channel_preference is not None  # noqa: S101 (the caller looked)
         told = {stage for stage in self.stages if stage}
+        # a column of holes is never read: what products are in demand says nothing of channels
+        unread = [self.feature_set.groups[name] == "demand" for name in self.feature_set.names]
         rows = ChoiceRows(
-            self.x, self.offers, self.stages, self.amount_cny, self.channel,
+            np.where(unread, np.nan, self.x), self.offers, self.stages, self.amount_cny,
+            self.channel,
             self.split["train"], self.split["stop"], self.split["calibrate"],
         )  # fmt: skip
         return ChannelPreferenceModel.fit(

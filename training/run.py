@@ -97,7 +97,7 @@ def train(
     preference: ChannelPreferenceModel | None = None
     popularity = Popularity(offers={}, channels={})
     if config.next_product is not None:
-        learned = StartHead(config, source, spine, x, split, feature_set)
+        learned = StartHead(config, source, spine, x, split, cuts.test, feature_set)
         heads["next_product"] = learned
         next_product = learned.fit(progress)
         progress("evaluating next product")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.customer.demand import RECENT, USUAL
 from features.feature_set import FeatureSet
 from features.sources import Source
-from features.spine import Spine, subset
+from features.spine import MICROSECONDS_A_DAY, Spine, subset
 from training import baselines, metrics, targets
 from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
@@ -38,6 +39,7 @@ class StartHead:
     spine: Spine
     x: Matrix
     split: dict[str, Rows]
+    use_from: int
     feature_set: FeatureSet
 
     def __post_init__(self) -> None:
@@ -61,8 +63,9 @@ class StartHead:
 
     @property
     def _rows(self) -> StartRows:
+        age_us = self.use_from - self.as_of
         return StartRows(
-            self.x, self.starts, self.eligible,
+            self.x, self._about(), self.starts, self.eligible, age_us / MICROSECONDS_A_DAY,
             self.split["train"], self.split["stop"], self.split["calibrate"],
         )  # fmt: skip
 
@@ -156,6 +159,15 @@ class StartHead:
                 ~np.isnan(days[known]), possible[known], self.eligible[known], ~np.isnan(days[test])
             ),
         }
+
+    def _about(self) -> Rows:
+        """Product whose demand a column tells, −1 for all other columns, shape (F,)."""
+        told = {
+            pattern.format(product): k
+            for k, product in enumerate(self.products)
+            for pattern in (RECENT, USUAL)
+        }
+        return np.array([told.get(name, -1) for name in self.feature_set.names])
 
     def _columns(self, pattern: str) -> Matrix:
         places = [self.feature_set.names.index(pattern.format(one)) for one in self.products]

@@ -324,7 +324,10 @@ def _folds(
     x = feature_set.encode(table)
     folds: dict[Head, list[Fold]] = {}
     if config.next_product is not None:
-        starts = [StartHead(config, source, spine, x, split, feature_set) for split in splits]
+        starts = [
+            StartHead(config, source, spine, x, split, one.test, feature_set)
+            for split, one in zip(splits, cuts, strict=True)
+        ]
         folds["next_product"] = [Fold(one, one.held_out("test")) for one in starts]
     if config.channel_preference is not None:
         progress("choices")

@@ -18,6 +18,7 @@ from experiments.benchmarks.small import (
     bench_simulate,
     bench_truth,
 )
+from experiments.benchmarks.training import bench_training_vs_lightgbm
 from features.errors import ConfigError, did_you_mean
 
 Result = dict[str, Any]
@@ -25,6 +26,7 @@ Result = dict[str, Any]
 BENCHMARKS: dict[str, Callable[[float], Result]] = {
     "merged_booster": bench_merged_booster,
     "simulate_20k": bench_simulate,
+    "training_vs_lightgbm": bench_training_vs_lightgbm,
     "publish": bench_publish,
     "features_vs_sql": bench_vs_sql,
     "features_vs_pandas": bench_vs_pandas,

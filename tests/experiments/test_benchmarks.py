@@ -16,6 +16,7 @@ SCALES = {"features_vs_pandas": "0.002", "features_growth": "0.002", "features_1
 TOLD = {
     "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
+    "training_vs_lightgbm": {"ratio", "fit_seconds", "fit_peak_gb", "lightgbm_peak_gb"},
     "publish": {"customers_per_s", "read_sqlite_p50_ms", "read_redis_p50_ms"},
     "features_vs_sql": {"events", "features", "sql_seconds", "ratio"},
     "features_vs_pandas": {"features"},
@@ -61,3 +62,9 @@ def test_errors_are_sentences(words, said):
 def test_one_merged_booster_is_faster_than_many():
     found = BENCHMARKS["merged_booster"](0.3)
     assert found["single_to_merged"] > 2
+
+
+def test_fitting_grows_what_bare_lightgbm_grows_and_little_else():
+    found = BENCHMARKS["training_vs_lightgbm"](0.1)
+    assert found["boosters"] == found["boosters_of_lightgbm"] == 24  # 12 stopped early, 12 kept
+    assert found["ratio"] < 2  # small boosters make the rest look large

@@ -104,7 +104,8 @@ def raw_views():
             elif parquet.is_file():
                 rows = con.from_parquet(str(parquet))
             else:
-                rows = con.sql("select '' as identity, '' as customer_id where false")
+                columns = ", ".join(f"'' as \"{one.name}\"" for one in BROUGHT[name].columns)
+                rows = con.sql(f"select {columns} where false")
             rows.create_view(f"raw_{name}")
         return con
 

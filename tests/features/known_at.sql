@@ -35,6 +35,7 @@ copy (select * replace (if(later("to"), null, "to") as "to") from raw_assignment
       where "from"::timestamp < now_()
         and (available_at is null or available_at::timestamp <= now_()))
   to '{out}/assignments.parquet';
+copy (from raw_demand where known(event_time, available_at)) to '{out}/demand.parquet';
 copy (from raw_orgs) to '{out}/orgs.parquet';
 copy (from raw_staff) to '{out}/staff.parquet';
 copy (from raw_identities) to '{out}/identities.parquet';

@@ -68,7 +68,14 @@ def train_release(folder: Path, catalog_name: str = "bank") -> Release:
     next_product = NextProductModel.fit(
         NextProductConfig(**small, minimum_negatives=300),
         products,
-        StartRows(x, starts, np.ones_like(starts), *split),
+        StartRows(
+            x,
+            np.full(len(GROUPS), -1),
+            starts,
+            np.ones_like(starts),
+            np.arange(rows, 0.0, -1),
+            *split,
+        ),
         seed=1,
         threads=1,
     )

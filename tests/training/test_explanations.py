@@ -78,7 +78,9 @@ def starts_model(x):
     chance = 1 / (1 + np.exp(-(pull - np.array([1.0, 1.5, 4.2, 5.5]))))
     starts = random.random(chance.shape) < chance
     splits = np.split(np.arange(len(x)), [2_000, 2_400])
-    rows = StartRows(x, starts, np.ones_like(starts), *splits)
+    ages = np.arange(len(x), 0.0, -1)
+    about = np.full(FEATURES, -1)
+    rows = StartRows(x, about, starts, np.ones_like(starts), ages, *splits)
     config = NextProductConfig(
         num_leaves=6, max_rounds=12, min_data_in_leaf=10, feature_fraction=1.0,
         negatives_per_positive=1, minimum_negatives=300,

@@ -49,8 +49,8 @@ def preference(trained):
 
 
 def test_next_product_beats_the_numbers_to_beat(next_product):
-    assert next_product["hit_rate_at_3"] >= 0.4210
-    assert next_product["mrr_at_3"] >= 0.2942
+    assert next_product["hit_rate_at_3"] >= 0.430
+    assert next_product["mrr_at_3"] >= 0.301
     assert next_product["rows"]["test"] == TEST_ROWS
     assert next_product["test_rows_with_a_start"] == TEST_ROWS
 
@@ -67,7 +67,7 @@ def test_next_product_beats_every_naive_rule(next_product):
 
 
 def test_channel_preference_beats_the_numbers_to_beat(preference):
-    assert preference["auc"] >= 0.7173
+    assert preference["auc"] >= 0.718
     assert preference["accuracy"] >= 0.8170
     assert preference["log_loss"] <= 0.4421
     assert preference["majority_accuracy"] == pytest.approx(0.8027, abs=0.0005)

@@ -53,8 +53,8 @@ def rows(x):
     starts = random.random(pull.shape) < 1 / (1 + np.exp(-pull))
     train, stop, calibrate = np.split(np.arange(len(x)), [2_600, 3_100])
     return StartRows(
-        x=x, starts=starts, eligible=np.ones_like(starts),
-        train=train, stop=stop, calibrate=calibrate,
+        x=x, about=np.full(x.shape[1], -1), starts=starts, eligible=np.ones_like(starts),
+        age_days=np.arange(len(x), 0.0, -1), train=train, stop=stop, calibrate=calibrate,
     )  # fmt: skip
 
 

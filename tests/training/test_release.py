@@ -13,7 +13,7 @@ from features.sources import CONFIGS
 from features.spine import customers_at, moment
 from training.errors import ReleaseError
 from training.models.release import Golden, Manifest, Release, check_catalog, check_replaceable
-from training.run import _spine_and_cuts
+from training.run import spine_and_cuts
 
 FILES = (
     "channel_preference.json", "channel_preference.txt", "completion.json", "expected_amount.json",
@@ -131,7 +131,7 @@ def test_golden_rows_with_other_scores_are_refused(small_run, head):
 
 def test_golden_rows_are_nobodys(small_run, small_source):
     """Columns are drawn apart: no golden row is a row of the training matrix."""
-    spine, _ = _spine_and_cuts(small_run.config, small_source, None)
+    spine, _ = spine_and_cuts(small_run.config, small_source, None)
     moments = sorted(set(spine.arrow()["as_of"].to_pylist()))
     table = build(customers_at(small_source, [moment(us) for us in moments[:2]]))
     x = small_run.release.feature_set.encode(table)

@@ -52,7 +52,7 @@ class CompletionHead:
             "handle_rate": np.array([rates.get((one[2], one[3]), overall) for one in self.test]),
         }.items():
             report.metrics[f"{rule}_completion_log_loss"] = _log_loss(happened, p)
-        report.tables["calibration"] = [
+        report.tables["completion cells"] = [
             one.row() for one in calibrations(forecasts, least_rows=LEAST_JOURNEYS)
         ]
         return report

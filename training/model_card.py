@@ -37,7 +37,7 @@ LIMITS = (
     "Whether an offer is suitable is decided by rules after scoring, never by these models.",
     "Reasons say what moved the score, not what would move the customer.",
 )
-CARD_TABLES = ("products", "channels")
+CARD_TABLES = ("products", "channels", "offers", "completion cells")
 """Tables shown whole in the card; the others are CSV files beside the pictures of each head."""
 
 LARGEST_DRIFTS = 10
@@ -101,8 +101,14 @@ def _head(report: HeadReport) -> list[str]:
     for name in CARD_TABLES:
         if report.tables.get(name):
             lines += ["", f"### {name}", "", *_rows(report.tables[name])]
-    lines += ["", "### over the time of the test", "", *_rows(report.tables["periods"])]
+    if "periods" in report.tables:
+        lines += ["", "### over the time of the test", "", *_rows(report.tables["periods"])]
     return lines
+
+
+def _heads(run: TrainingRun) -> dict[str, HeadReport]:
+    """Reports of the heads that are reviewed by segment and drift: those the run names."""
+    return {head: run.reports[head] for head in run.config.heads}
 
 
 def _fairness(run: TrainingRun) -> list[str]:
@@ -110,7 +116,7 @@ def _fairness(run: TrainingRun) -> list[str]:
         "Each group's metric against that of all others of its kind; a group is *surely* worse"
         " where its whole 95 % interval lies below the mean of all.",
     ]
-    for head, report in run.reports.items():
+    for head, report in _heads(run).items():
         table = report.tables["segments"]
         lines += ["", f"### {head}", ""]
         if not table:
@@ -157,7 +163,7 @@ def _drift(run: TrainingRun) -> list[str]:
         f"PSI between training and test; an alarm is above {floor:g} and above what chance could"
         " do. The month of the year, and counts and times since the data begin, drift by nature.",
     ]
-    for head, report in run.reports.items():
+    for head, report in _heads(run).items():
         table = report.tables["drift"]
         alarms = sum(row["level"] == "alarm" for row in table)
         lines += ["", f"### {head}: {alarms} of {len(table)} beyond both bounds", ""]
@@ -168,7 +174,7 @@ def _drift(run: TrainingRun) -> list[str]:
 def _monitoring(run: TrainingRun) -> list[str]:
     limits, owner = Limits(), run.config.owner
     horizon = _horizon(run.release.manifest.horizon)
-    metrics_ = {head: _headline(report) for head, report in run.reports.items()}
+    metrics_ = {head: _headline(report) for head, report in _heads(run).items()}
     watched = [
         ("data: missing, ranges, freshness (`features check`)", "any alarm", "daily",
          "data engineering; no scoring until mended"),

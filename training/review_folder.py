@@ -47,7 +47,9 @@ def write_review(run: TrainingRun, folder: Path) -> ReviewFolders:
 
 def _write_head(head: str, report: HeadReport, run: TrainingRun, folder: Path) -> None:
     (folder / "tables").mkdir(parents=True)
-    for number, (name, figure) in enumerate(pictures(head, report, run.release), start=1):
+    # completion and expected amounts are told in tables alone
+    drawn = pictures(head, report, run.release) if head in run.config.heads else ()
+    for number, (name, figure) in enumerate(drawn, start=1):
         figure.savefig(folder / f"{number:02}_{name}.png", dpi=110)
     for name, rows in report.tables.items():
         if rows:

@@ -115,5 +115,5 @@ def test_popularity_without_any_model(insurance_source):
 
 
 def test_first_touches_that_no_test_asks_do_not_pass_for_drift(preference):
-    """A third of the choices before the test are first touches; with them scores' PSI would be 0.8."""
+    """A third of the touches before the test are first ones: with them scores' PSI would be 0.8."""
     assert preference["drift_channel_preference_largest_psi_of_a_score"] < 0.1

@@ -202,7 +202,9 @@ class ChoiceHead:
 
     def _drift(self, model: ChannelPreferenceModel) -> list[dict[str, Any]]:
         def window(split: str) -> Window:
-            rows = sample_rows(self.split[split], self.config.seed, SAMPLED_ROWS)
+            # the test asks no first touches, so they would look like drift in training
+            rows = self.split[split][self._seen_before(self.split[split])]
+            rows = sample_rows(rows, self.config.seed, SAMPLED_ROWS)
             offers = [self.offers[row] for row in rows]
             stages = [self.stages[row] for row in rows]
             amounts = self.amount_cny[rows]

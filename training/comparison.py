@@ -20,10 +20,9 @@ Verdict = Literal["better", "worse", "alike", "untold"]
 
 HIGHER = (
     "hit_rate_at_3", "precision_at_3", "recall_at_3", "mrr_at_3", "map_at_3", "map_at_7",
-    "accuracy", "auc", "explanation_stability_groups", "explanation_stability_features",
-    "explanation_deletion",
+    "accuracy", "auc",
 )  # fmt: skip
-LOWER = ("log_loss", "explanation_sufficiency")
+LOWER = ("log_loss",)
 """Metrics with a direction; of the others the difference is told, and no verdict."""
 
 

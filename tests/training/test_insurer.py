@@ -112,3 +112,8 @@ def test_popularity_without_any_model(insurance_source):
     assert len(rows["test"]) == TEST_ROWS
     assert found["hit_rate_at_3"] == pytest.approx(0.3944, abs=0.00005)
     assert found["mrr_at_3"] == pytest.approx(0.2740, abs=0.00005)
+
+
+def test_first_touches_that_no_test_asks_do_not_pass_for_drift(preference):
+    """A third of the touches before the test are first ones: with them scores' PSI would be 0.8."""
+    assert preference["drift_channel_preference_largest_psi_of_a_score"] < 0.1

@@ -23,6 +23,9 @@ _PHYSICAL: Mapping[str, type[np.generic]] = {
 }  # fmt: skip
 _ROW_GROUP = 250_000
 
+UNWRITTEN = ("identities", "demand")
+"""Tables of the contract that the simulated bank does not bring."""
+
 
 class TableLog:
     """Columns of numbers for every table; words are codes of ``vocabularies[(table, column)]``.
@@ -102,7 +105,7 @@ class TableLog:
         """Write one Parquet file a table; returns the number of rows by table."""
         counts = {}
         for name, form in BROUGHT.items():
-            if name == "identities":
+            if name in UNWRITTEN:
                 continue
             whole = self.columns(name)
             arrays = [self._arrow(name, column, whole[column.name]) for column in form.columns]

@@ -121,7 +121,8 @@ def tables_as_known_at(tmp_path, raw_views):
         out = tmp_path / "known"
         out.mkdir()
         raw_views(folder, as_of).execute(sql.replace("{out}", str(out)))
-        tables = "".join(f"  {name}: from '{out}/{name}.parquet'\n" for name in BROUGHT)
+        brought = [name for name in BROUGHT if any(folder.glob(f"{name}.*"))]
+        tables = "".join(f"  {name}: from '{out}/{name}.parquet'\n" for name in brought)
         yaml = out / "source.yaml"
         yaml.write_text(f"name: known\ncatalog: bank\ntables:\n{tables}", "utf-8")
         return open_source(yaml, None, clock)

@@ -229,7 +229,7 @@ def _trained_again(
 ) -> dict[str, list[Matrix]]:
     """Contributions (n, F) to the busiest products' scores, one matrix for each seed."""
     learned = model.learned_
-    positives = (rows.starts & rows.eligible)[np.concatenate([rows.train, rows.stop])].sum(axis=0)
+    positives = (rows.starts & rows.eligible)[rows.known].sum(axis=0)
     column = {product: model.products.index(product) for product in learned.merged}
     busiest = sorted(column, key=lambda product: -positives[column[product]])[:BUSIEST]
     if not busiest:

@@ -31,7 +31,7 @@ NOT_INTENDED = (
 LIMITS = (
     "Probabilities are propensities under the contacts and channels of the training window, not"
     " effects of showing an offer.",
-    "Completion is a rate per (offer, stage, handle), not a model of the single customer.",
+    "Completion is told by offer, stage and handle, not by the single customer.",
     "The expected amount is a median, not a mean; where no features are, that of the asset tier.",
     "Products with fewer than 200 starts before the test share one pooled model.",
     "Whether an offer is suitable is decided by rules after scoring, never by these models.",

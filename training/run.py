@@ -147,7 +147,7 @@ def train(
     )
     progress("writing the release")
     rows = {name: len(ids) for name, ids in split.items()}
-    reviewed = {head: reports[head] for head in config.heads}
+    reviewed: dict[str, HeadReport] = {head: reports[head] for head in config.heads}
     figures = figured(reviewed, rows).model_dump_json(indent=1)
     loaded = release.save(out, x[known], {REPORT: figures})
     return TrainingRun(config, source.config.name, loaded, reports, rows, heads, seconds)

@@ -147,7 +147,8 @@ def train(
     )
     progress("writing the release")
     rows = {name: len(ids) for name, ids in split.items()}
-    figures = figured(reports, rows).model_dump_json(indent=1)
+    reviewed: dict[str, HeadReport] = {head: reports[head] for head in config.heads}
+    figures = figured(reviewed, rows).model_dump_json(indent=1)
     loaded = release.save(out, x[known], {REPORT: figures})
     return TrainingRun(config, source.config.name, loaded, reports, rows, heads, seconds)
 

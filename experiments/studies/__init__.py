@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.studies.insurance import insurance
-from experiments.studies.payments_diary import payments_diary
-from experiments.studies.purchase_ranking import purchase_ranking
-from experiments.studies.simulated_bank import simulated_bank
+from experiments.studies import (
+    insurance,
+    payments_diary,
+    purchase_ranking,
+    simulated_bank,
+    telemarketing,
+)
 from experiments.studies.study import Progress, StudyResult
-from experiments.studies.telemarketing import telemarketing
 from features.errors import ConfigError, did_you_mean
 
 STUDIES: dict[str, Callable[[Path | None, str | None, Progress], StudyResult]] = {
-    "insurance": insurance,
-    "payments_diary": payments_diary,
-    "telemarketing": telemarketing,
-    "purchase_ranking": purchase_ranking,
-    "simulated_bank": simulated_bank,
+    "insurance": insurance.insurance,
+    "payments_diary": payments_diary.payments_diary,
+    "telemarketing": telemarketing.telemarketing,
+    "purchase_ranking": purchase_ranking.purchase_ranking,
+    "simulated_bank": simulated_bank.simulated_bank,
 }
 """By name: a function of the set's folder and the cut (None: the default ones)."""
 

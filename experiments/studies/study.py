@@ -112,7 +112,7 @@ class StudyResult:
                 }
                 for name, one in self.references.items()
             },
-            "tables": self.tables,
+            **({"tables": self.tables} if self.tables else {}),
             "verdict": self.verdict,
         }
 

@@ -205,7 +205,7 @@ def test_scores_of_a_release_tell_the_model_tags(features, asked, at_now, tmp_pa
 def test_a_catalog_without_tags(features, bank, asked):
     bank.replace("source", "catalog: bank", "catalog: insurance")
     for table in ("interactions", "holdings", "contacts", "staff", "ratings", "consents",
-                  "reachability", "credit_offers", "customers"):  # fmt: skip
+                  "reachability", "credit_offers", "demand", "customers"):  # fmt: skip
         rows = bank.file(table).read_text("utf-8").splitlines()[:1]
         bank.file(table).write_text("\n".join(rows) + "\n", "utf-8")
     code, _, err = features(*asked, "--tag", "tier_aum", "--as-of", CLOCK)

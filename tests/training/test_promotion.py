@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
-from training import promotion, tracking
+from training import promotion, review_folder, tracking
 from training.__main__ import app
 from training.errors import PromotionError
 from training.models.calibration import SoftmaxCalibrator
@@ -83,7 +83,7 @@ def work(tmp_path_factory) -> Path:
 def logged(work, strong, other, weak, overconfident) -> dict[str, str]:
     """Run ids by release id; wang trained them all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "draw_all", lambda *_: [])
+        patch.setattr(review_folder, "pictures", lambda *_: iter(()))
         return {
             run.release.id: tracking.log_run(run, work, tags={TRAINED_BY: "wang"})
             for run in (strong, other, weak, overconfident)
@@ -138,7 +138,8 @@ def test_the_first_champion_beats_the_naive_rules_and_is_reproduced(
     registry, source, strong, work, logged, tmp_path
 ):
     out = tmp_path / "served" / "release"
-    report = promote(registry, source, strong.release.id, LI, out=out)
+    # a bank of this size tells an accuracy to two points
+    report = promote(registry, source, strong.release.id, LI, margin=0.03, out=out)
     assert report.accepted, report.markdown()
     assert [gate.name for gate in report.gates] == [
         "two people", "reproducible", "channel_preference not worse",
@@ -257,7 +258,7 @@ def test_a_feature_that_knows_the_outcome_is_stopped(refused, strong, monkeypatc
     leaking.x[:, unused] = rows.channel
     told = replace(strong, heads={"channel_preference": leaking})
     monkeypatch.setattr(promotion, "train", lambda *_: told)
-    says = refused(strong)
+    says = refused(strong, margin=0.03)
     assert list(says) == ["channel_preference without a leak"]
     leak = f"'{rows.feature_set.names[unused]}' sets "
     assert leak in says["channel_preference without a leak"]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build import building
+from features.catalog import load_catalog
 from features.errors import ContractError, OnePointError, SourceError
 from features.feature_files import INDEX, build_on_spark, folder_name
 from features.registry import all_features, available_features
@@ -29,6 +30,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[2]
 YAML = ROOT / "configs" / "sources" / "simulated_bank.yaml"
+CATALOG = ROOT / "configs" / "catalog" / "bank"
 CLOCK = datetime(2027, 1, 1, tzinfo=UTC)
 # the middle of a day, and the midnight of the bank's calendar at a month's end
 MOMENTS = [
@@ -77,16 +79,32 @@ def everything(spine) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def on_duckdb(simulated_folder) -> tuple[Source, pa.Table]:
-    source = open_source(YAML, simulated_folder, CLOCK)
+def whole_bank(simulated_folder, tmp_path_factory) -> tuple[Path, Path]:
+    """Source YAML and tables of a bank that brings all: the simulated one reports no demand."""
+    folder = tmp_path_factory.mktemp("whole")
+    tables = shutil.copytree(simulated_folder, folder / "tables")
+    reports = [(datetime(2025, month, 1, tzinfo=UTC), month / 50) for month in (8, 9, 10)]
+    offers = [offer.id for offer in load_catalog(CATALOG).offers if offer.kind == "product"]
+    rows = [
+        {"product": one, "event_time": at, "recent_share": share, "usual_share": share / 2}
+        for at, share in reports
+        for one in offers
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tables / "demand.parquet")
+    return yaml_of(folder, *(path.stem for path in sorted(tables.glob("*.parquet")))), tables
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(whole_bank) -> tuple[Source, pa.Table]:
+    source = open_source(*whole_bank, CLOCK)
     return source, everything(customers_at(source, MOMENTS))
 
 
 @pytest.fixture(scope="module")
-def spark_source(session, simulated_folder):
+def spark_source(session, whole_bank):
     from features.spark import open_spark_source
 
-    with open_spark_source(YAML, simulated_folder, CLOCK, session) as source:
+    with open_spark_source(*whole_bank, CLOCK, session) as source:
         yield source
 
 

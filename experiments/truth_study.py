@@ -113,7 +113,7 @@ def one_bank(
     test_from: str | None = None,
 ) -> Measured:
     """Measure one simulated bank; nothing is left on disk."""
-    seeded = config.model_copy(update={"seed": seed, "threads": 1})
+    seeded = config.model_copy(update={"seed": seed, "threads": 1, "explained_rows": 0})
     with tempfile.TemporaryDirectory() as folder:
         tables = simulate(simulation, customers, seed, Path(folder) / "tables")
         source = open_source(SOURCE, tables, AFTER_THE_LOG, threads=1)

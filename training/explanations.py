@@ -45,9 +45,6 @@ BUSIEST = 3
 BACKGROUND = 10
 """Random customers whose values stand for "not known"; their mean moves little with more."""
 
-EXPLAINED_ROWS = 100
-"""Test rows whose explanations are measured."""
-
 
 def group_sums(values: Matrix, groups: Sequence[str], names: Sequence[str] | None = None) -> Matrix:
     """Contributions (n, F) summed into groups, shape (n, G): those named, or all as they come.

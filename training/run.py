@@ -102,10 +102,11 @@ def train(
         next_product = learned.fit(progress)
         progress("evaluating next product")
         reports["next_product"] = learned.evaluate(next_product)
-        progress("stability and faithfulness of explanations")
-        begun = time.perf_counter()
-        learned.measure_explanations(next_product, reports["next_product"])
-        seconds["explanations"] = time.perf_counter() - begun
+        if config.explained_rows:
+            progress("stability and faithfulness of explanations")
+            begun = time.perf_counter()
+            learned.measure_explanations(next_product, reports["next_product"])
+            seconds["explanations"] = time.perf_counter() - begun
         popularity = popularity.model_copy(update={"offers": learned.popularity()})
     progress("expected amounts")
     bought = AmountHead(config, spine, x, cuts, feature_set)

@@ -17,7 +17,7 @@ from training import baselines, metrics, targets
 from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
-from training.explanations import EXPLAINED_ROWS, Asked, measure
+from training.explanations import Asked, measure
 from training.held_out import HeldOutStarts
 from training.models.next_product import NextProductConfig, NextProductModel, StartRows
 from training.report import HeadReport, calendar, sample_rows
@@ -125,7 +125,7 @@ class StartHead:
 
     def measure_explanations(self, model: NextProductModel, report: HeadReport) -> None:
         """Add how stable and how faithful the explanations of test rows are."""
-        sample = sample_rows(self.split["test"], self.config.seed, EXPLAINED_ROWS)
+        sample = sample_rows(self.split["test"], self.config.seed, self.config.explained_rows)
         asked = Asked(self.x[sample], self.eligible[sample], self.customers[sample])
         groups = [self.feature_set.groups[name] for name in self.feature_set.names]
         measured = measure(

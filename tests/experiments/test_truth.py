@@ -1,8 +1,7 @@
 """On banks of a known truth the models beat the naive rules, and without a signal they do not.
 
-The shipped release configuration, whole, on four banks of 1,000 customers, and on two without a
-signal; `make bench ONLY=truth` does the same with five of 5,000. The study of these banks is made
-of the same four.
+The shipped release configuration, whole, on five banks of 1,000 customers; `make bench ONLY=truth`
+does the same at 5,000. The study of these banks is made of the same five.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from training.calibration_report import SLOPES, Forecasts
 
 pytestmark = pytest.mark.truth
 
-SEEDS = (1, 2, 3, 4)
+SEEDS = (1, 2, 3, 4, 5)
 CUSTOMERS = 1_000
 POPULARITY = ("popular", "recent_popular")
 NO_GAIN = 0.01
@@ -47,7 +46,7 @@ def with_signal(banks):
 
 @pytest.fixture(scope="module")
 def without_signal():
-    return truth(SEEDS[:2], CUSTOMERS, signal=0.0)
+    return truth(SEEDS, CUSTOMERS, signal=0.0)
 
 
 def test_next_product_beats_popularity_in_every_bank(with_signal):
@@ -78,12 +77,12 @@ def test_channel_preference_beats_every_other_naive_rule(with_signal):
 
 def test_without_a_signal_next_product_gains_nothing_over_popularity(without_signal):
     gains = gain(without_signal, "map_at_7", POPULARITY)
-    assert abs(gains.mean()) < NO_GAIN, summary(without_signal)
+    assert abs(gains.mean()) < max(2 * standard_error(gains), NO_GAIN / 2), summary(without_signal)
 
 
 def test_without_a_signal_channel_preference_gains_nothing_over_the_last_channel(without_signal):
     gains = gain(without_signal, "channel_accuracy", ("last_channel",))
-    assert gains.mean() < 2 * NO_GAIN, summary(without_signal)
+    assert gains.mean() < max(2 * standard_error(gains), NO_GAIN), summary(without_signal)
     # every choice is a draw from eleven channels
     right = np.mean([one["channel_accuracy"] for one in without_signal.values()])
     assert right == pytest.approx(1 / 11, abs=2 * NO_GAIN)
@@ -100,7 +99,7 @@ def test_amounts_beat_the_tiers_median_and_completion_the_overall_rate(with_sign
 
 @pytest.fixture
 def told(banks, monkeypatch):
-    """The study of the four banks, or of what a test makes of them."""
+    """The study of the five banks, or of what a test makes of them."""
 
     def run(change=lambda bank: bank, data=None):
         changed = {seed: change(bank) for seed, bank in banks.items()}

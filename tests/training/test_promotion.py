@@ -36,7 +36,7 @@ def source(small_source):
 
 @pytest.fixture(scope="module")
 def config(short_config):
-    section = short_config.channel_preference.model_copy(update={"max_rounds": 20})
+    section = short_config.channel_preference.model_copy(update={"max_rounds": 60})
     return short_config.model_copy(update={"next_product": None, "channel_preference": section})
 
 
@@ -47,9 +47,10 @@ def strong(config, source, tmp_path_factory) -> TrainingRun:
 
 @pytest.fixture(scope="module")
 def other(config, source, tmp_path_factory) -> TrainingRun:
-    """As good as the strong one: another seed."""
-    seeded = config.model_copy(update={"seed": 2})
-    return train(seeded, source, tmp_path_factory.mktemp("other") / "release", CUT)
+    """As good as the strong one: grown a little slower, from the same draws."""
+    section = config.channel_preference.model_copy(update={"learning_rate": 0.11})
+    changed = config.model_copy(update={"channel_preference": section})
+    return train(changed, source, tmp_path_factory.mktemp("other") / "release", CUT)
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +139,7 @@ def test_the_first_champion_beats_the_naive_rules_and_is_reproduced(
     registry, source, strong, work, logged, tmp_path
 ):
     out = tmp_path / "served" / "release"
-    # a bank of this size tells an accuracy to two points
-    report = promote(registry, source, strong.release.id, LI, margin=0.03, out=out)
+    report = promote(registry, source, strong.release.id, LI, out=out)
     assert report.accepted, report.markdown()
     assert [gate.name for gate in report.gates] == [
         "two people", "reproducible", "channel_preference not worse",
@@ -258,7 +258,7 @@ def test_a_feature_that_knows_the_outcome_is_stopped(refused, strong, monkeypatc
     leaking.x[:, unused] = rows.channel
     told = replace(strong, heads={"channel_preference": leaking})
     monkeypatch.setattr(promotion, "train", lambda *_: told)
-    says = refused(strong, margin=0.03)
+    says = refused(strong)
     assert list(says) == ["channel_preference without a leak"]
     leak = f"'{rows.feature_set.names[unused]}' sets "
     assert leak in says["channel_preference without a leak"]

@@ -12,7 +12,7 @@ from features.config import StrictConfig, load_yaml
 from features.errors import ConfigError
 from training.models.channel_preference import ChannelPreferenceConfig
 from training.models.expected_amount import ExpectedAmountConfig
-from training.models.next_product import NextProductConfig
+from training.models.start_learner import NextProductConfig
 
 Head = Literal["next_product", "channel_preference"]
 

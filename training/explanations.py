@@ -22,12 +22,8 @@ import numpy.typing as npt
 from training.intervals import mean_interval
 from training.metrics import top
 from training.models.boosters import contributions
-from training.models.next_product import (
-    NextProductConfig,
-    NextProductModel,
-    StartRows,
-    reseeded,
-)
+from training.models.next_product import NextProductModel
+from training.models.start_learner import NextProductConfig, StartRows, reseeded
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from features.config import StrictConfig
 from training import metrics
+from training.breakdown import SEGMENT_POINTS
 from training.calibration_report import (
     LEAST_POSITIVES,
     SLOPES,
@@ -35,7 +36,6 @@ ERROR = 0.05
 """How often an interval may miss what it is of."""
 RATIO_LIMIT = 0.15
 """Largest |mean p ÷ rate − 1|."""
-SEGMENT_LOSS = 0.02
 SEGMENT_ROWS = 100
 """Rows (with something to find) that a segment needs to be judged."""
 
@@ -223,10 +223,12 @@ def fair(
     for segment, group, row, own in large:
         _, high = bootstrap_interval(difference[own], customers[own], seed, ERROR / len(large))
         judged.append({"segment": segment, "group": group, **row, "high": high})
-        if row["mean"] < -SEGMENT_LOSS and high < 0:
+        if row["mean"] < -SEGMENT_POINTS and high < 0:
             points = f"{-100 * row['mean']:.1f} points of {metric} over {row['rows']:,} rows"
             losing.append(f"{segment} '{group}' loses {points}")
-    says = f"no segment of {len(judged)} loses more than {100 * SEGMENT_LOSS:g} points of {metric}"
+    says = (
+        f"no segment of {len(judged)} loses more than {100 * SEGMENT_POINTS:g} points of {metric}"
+    )
     if not judged:
         says = f"no age, gender or region is known for {SEGMENT_ROWS} rows: nothing to compare"
     if losing:

@@ -19,7 +19,8 @@ from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
 from training.config import RunConfig
 from training.explanations import Asked, measure
 from training.held_out import HeldOutStarts
-from training.models.next_product import NextProductConfig, NextProductModel, StartRows
+from training.models.next_product import NextProductModel
+from training.models.start_learner import NextProductConfig, StartRows
 from training.report import HeadReport, calendar, sample_rows
 from training.window_drift import SAMPLED_ROWS, Window, window_drift
 

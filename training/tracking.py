@@ -90,7 +90,10 @@ def log_run(
 
 def release_of(run_id: str, work: Path, into: Path, tracking_uri: str | None = None) -> Path:
     """Fetch the release that a run made into a folder; `TrainingError` where there is none."""
-    client = MlflowClient(tracking_uri or database_url(work))
+    return _fetched(MlflowClient(tracking_uri or database_url(work)), run_id, into)
+
+
+def _fetched(client: MlflowClient, run_id: str, into: Path) -> Path:
     try:
         return Path(client.download_artifacts(run_id, "release", str(into)))
     except (MlflowException, OSError) as error:
@@ -283,8 +286,8 @@ class Registry:
         return run
 
     def fetch(self, run_id: str, into: Path) -> Path:
-        """Copy the release that a run keeps below a folder; gives the copy."""
-        return Path(self._client.download_artifacts(run_id, "release", str(into)))
+        """Copy the release that a run keeps below a folder, as `release_of`; gives the copy."""
+        return _fetched(self._client, run_id, into)
 
     def keep(self, run_id: str, name: str, report: dict[str, object], text: str) -> None:
         """Keep a gate report with the run it is about, as JSON and as Markdown."""

@@ -37,9 +37,10 @@ from training.models.channel_preference import (
 )
 from training.models.completion import CompletionModel
 from training.models.expected_amount import ExpectedAmountModel
-from training.models.next_product import NextProductConfig, NextProductModel, StartRows
+from training.models.next_product import NextProductModel
 from training.models.rates import Popularity, TierAmounts
 from training.models.release import Manifest, Release
+from training.models.start_learner import NextProductConfig, StartRows
 
 AS_OF = datetime(2026, 6, 30, 16, 0, tzinfo=UTC)
 """Midnight in Shanghai, the first of July."""

@@ -16,7 +16,8 @@ from training.models.channel_preference import (
     ChannelPreferenceModel,
     ChoiceRows,
 )
-from training.models.next_product import NextProductConfig, NextProductModel, StartRows
+from training.models.next_product import NextProductModel
+from training.models.start_learner import NextProductConfig, StartRows
 
 FEATURES = 8
 GROUPS = {f"feature_{n}": ("money", "age", "activity")[n % 3] for n in range(FEATURES)}

@@ -17,12 +17,8 @@ from training.explanations import (
     used_groups,
 )
 from training.models.boosters import contributions, trees_of
-from training.models.next_product import (
-    NextProductConfig,
-    NextProductModel,
-    StartRows,
-    reseeded,
-)
+from training.models.next_product import NextProductModel
+from training.models.start_learner import NextProductConfig, StartRows, reseeded
 
 GROUPS = [f"group_{column // 2}" for column in range(12)]
 """Twelve features in six groups of two; the score is made of the first three groups alone."""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from training.models.boosters import one_output
-from training.models.next_product import NextProductConfig, NextProductModel, StartRows
+from training.models.next_product import NextProductModel
+from training.models.start_learner import NextProductConfig, StartRows
 
 ROWS, FEATURES = 4_000, 5
 SPLITS = np.split(np.arange(ROWS), [2_400, 3_200])

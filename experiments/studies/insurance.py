@@ -48,7 +48,8 @@ def insurance(data: Path | None, test_from: str | None, progress: Progress) -> S
     folder = set_folder(data, "insurance_touches")
     with tempfile.TemporaryDirectory() as work:
         source = open_source(SOURCE, folder, AFTER_THE_SET)
-        done = train(load_run_config(RELEASE), source, Path(work) / "release", test_from, progress)
+        config = load_run_config(RELEASE).model_copy(update={"explained_rows": 0})
+        done = train(config, source, Path(work) / "release", test_from, progress)
         progress("naive rules of the channel")
         test_from_time = done.release.manifest.windows["test"][0]
         channel = _naive_channel(source, datetime.fromisoformat(test_from_time))

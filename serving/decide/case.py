@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from features.catalog import STAGES, Offer, Stage
+from features.catalog import STAGES, Channel, Offer, Stage
 from features.state import CustomerState, Refusal
 from features.tables import PERSONALISATION
 from serving.contract import Intent
 from serving.decide.calendar_days import age_on, local_day, months_after, utc
 from serving.decide.record import DecisionInputs
+from serving.decide.scorecard import Cell
 
 if TYPE_CHECKING:
     from serving.decide.rulebook import Rulebook
@@ -47,6 +48,15 @@ class Case:
     def intent_offer(self) -> str | None:
         """The offer the customer says he came for."""
         return self.inputs.intent.offer if self.inputs.intent else None
+
+    @property
+    def outbound(self) -> bool:
+        """Whether we would go to the customer unasked."""
+        return self.inputs.direction == "outbound"
+
+    def cell(self, offer: Offer, handle: Channel) -> Cell | None:
+        """Read the scorecard for this customer, at the stage that comes next for him."""
+        return self.rules.cell(offer.id, self.stages[offer.id], handle.id)
 
     @cached_property
     def senior(self) -> bool:

@@ -16,20 +16,20 @@ def is_internal(case: Case, offer: Offer) -> bool:
 @action_rule("deployable", "not_deployed")
 def has_no_cell(case: Case, offer: Offer, handle: Channel) -> bool:
     """Veto a cell the scorecard does not name."""
-    return case.rules.cell(offer.id, case.stages[offer.id], handle.id) is None
+    return case.cell(offer, handle) is None
 
 
 @action_rule("deployable", "scorecard_forbidden")
 def is_forbidden(case: Case, offer: Offer, handle: Channel) -> bool:
     """Veto a cell the scorecard forbids."""
-    cell = case.rules.cell(offer.id, case.stages[offer.id], handle.id)
+    cell = case.cell(offer, handle)
     return cell is not None and not cell.allowed
 
 
 @action_rule("deployable", "scorecard_expired")
 def has_expired(case: Case, offer: Offer, handle: Channel) -> bool:
     """Veto a cell that was allowed until a day that is over, for nobody has confirmed it since."""
-    cell = case.rules.cell(offer.id, case.stages[offer.id], handle.id)
+    cell = case.cell(offer, handle)
     return cell is not None and not cell.valid_on(case.today)
 
 

@@ -15,6 +15,7 @@ from features.state import CustomerState
 from serving.contract import Audience, Considered, Intent, Reason, Route, Versions
 
 PStartIs = Literal["propensity", "popularity"]
+Direction = Literal["inbound", "outbound"]
 
 
 class OfferScores(StrictConfig):
@@ -52,6 +53,8 @@ class Counters(StrictConfig):
 class DecisionInputs(StrictConfig):
     """Everything a decision reads.
 
+    ``direction``: the customer came to us through ``channel`` (inbound), or we would go to him by
+    it (outbound: what may be said at this contact is decided again, and no contact is an answer).
     ``prices`` are CNY per staff minute by channel (empty: free). ``degraded`` names what was
     missing (models, features); empty = nothing. ``features`` is None where no vector was at hand.
     """
@@ -59,6 +62,7 @@ class DecisionInputs(StrictConfig):
     decision_id: str
     audience: Audience
     channel: str
+    direction: Direction = "inbound"
     as_of: datetime
     limit: int
     intent: Intent | None = None

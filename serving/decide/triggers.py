@@ -172,7 +172,7 @@ def does_not_pick_up(shown: Shown) -> Mapping[str, Value] | None:
 def app_finishes_it(shown: Shown) -> Mapping[str, Value] | None:
     """Say that the app does this step, no visit needed."""
     case, handle = shown.case, shown.arm.handle
-    cell = case.rules.cell(shown.arm.offer.id, case.stages[shown.arm.offer.id], handle.id)
+    cell = case.cell(shown.arm.offer, handle)
     is_app = shown.changes_door and handle.id == case.rules.policy.doors.app
     if not is_app or cell is None or cell.minutes is None:
         return None
@@ -195,7 +195,7 @@ def must_come_in_person(shown: Shown) -> Mapping[str, Value] | None:
     if shown.arm.handle.mode != "offline" or reach.mode == "offline":
         return None
     for handle in case.rules.handles:
-        cell = case.rules.cell(offer.id, case.stages[offer.id], handle.id)
+        cell = case.cell(offer, handle)
         if handle.mode != "offline" and cell is not None and cell.allowed:
             return None
     return {}
@@ -249,6 +249,6 @@ def _assessment_until(shown: Shown) -> Mapping[str, Value] | None:
 
 def _has_many_steps(shown: Shown) -> bool:
     case, arm = shown.case, shown.arm
-    cell = case.rules.cell(arm.offer.id, case.stages[arm.offer.id], arm.handle.id)
+    cell = case.cell(arm.offer, arm.handle)
     least = case.rules.policy.triggers.many_steps
     return cell is not None and cell.steps is not None and cell.steps >= least

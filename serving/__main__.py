@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -18,17 +17,11 @@ from serving.contract import RecommendResponse
 from serving.decide.rulebook import load_rulebook
 from serving.front_desk import WIDTH, show_answer
 from serving.keys import KEYS_VARIABLE, read_keys
+from serving.options import CatalogOption, ClockOption, WorkOption
 from serving.startup import Start, catalog_name, check_start, choose_start
 
 app = typer.Typer(no_args_is_help=True, help="From request to decision.")
 
-WorkOption = Annotated[
-    Path, typer.Option("--work", help="folder with release/, online.sqlite and keys.env")
-]
-CatalogOption = Annotated[
-    Optional[str],  # noqa: UP045 (typer reads it)
-    typer.Option("--catalog", help="name under configs/catalog; default: the release's"),
-]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 
 
@@ -38,10 +31,7 @@ def serve(
     port: PortOption = 3000,
     host: Annotated[str, typer.Option("--host", help="address to listen on")] = "127.0.0.1",
     catalog: CatalogOption = None,
-    clock: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--clock", help="pin the present, as in 2026-07-01T10:00+08:00"),
-    ] = None,
+    clock: ClockOption = None,
     without_release: Annotated[
         bool, typer.Option("--without-release", help="no models: rules and popularity only")
     ] = False,
@@ -79,7 +69,7 @@ def ask(
     customer: Annotated[str, typer.Option("--customer", help="customer id")],
     channel: Annotated[str, typer.Option("--channel", help="the door the customer stands at")],
     intent: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[str],  # noqa: UP045 (typer reads it)
         typer.Option("--intent", help="offer the customer says he came for"),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=20)] = 3,

@@ -15,8 +15,8 @@ from features.errors import OnePointError, did_you_mean
 from features.online import OnlineRecord, OnlineStoreError
 from features.state import CustomerState
 from serving.config import Clock, ServiceConfig
-from serving.contract import Audience, Outcome, RecommendRequest, RecommendResponse, Versions
-from serving.decide.answering import answer
+from serving.contract import Audience, Outcome, RecommendRequest, Versions
+from serving.decide.answering import answer_bytes
 from serving.decide.case import personal_answer, stages_for
 from serving.decide.pipeline import decide, with_contributions
 from serving.decide.record import Counters, DecisionInputs, DecisionRecord, OfferScores
@@ -205,7 +205,7 @@ class Recommender:
             audience=audience,
             as_of=as_of,
             record=record.model_dump_json().encode("utf-8"),
-            answer=_answer_bytes(answer(record, self.rules)),
+            answer=answer_bytes(record, self.rules),
         )
 
     def _counters(self, state: CustomerState, as_of: datetime) -> Counters:
@@ -238,8 +238,7 @@ class Recommender:
         if audience == "reviewer":
             return stored.record
         record = DecisionRecord.model_validate_json(stored.record)
-        inputs = record.inputs.model_copy(update={"audience": audience})
-        return _answer_bytes(answer(record.model_copy(update={"inputs": inputs}), self.rules))
+        return answer_bytes(record, self.rules, audience)
 
     def _stored(self, decision_id: str) -> StoredDecision:
         stored = self.store.by_id(decision_id)
@@ -285,11 +284,6 @@ def _fingerprint(request: RecommendRequest, audience: Audience) -> str:
 def _new_id(now: datetime) -> str:
     """Draw an id that sorts by time, so that the log grows at its end."""
     return f"D{int(now.timestamp() * 1000):012x}{secrets.token_hex(8)}"
-
-
-def _answer_bytes(response: RecommendResponse) -> bytes:
-    # Fields an audience may not see are absent, not null.
-    return response.model_dump_json(exclude_defaults=True).encode("utf-8")
 
 
 def _iso(moment: datetime) -> str:

@@ -53,6 +53,13 @@ def answer(
     )
 
 
+def answer_bytes(
+    record: DecisionRecord, rules: Rulebook, audience: Audience | None = None
+) -> bytes:
+    """Render the answer as it is stored and sent: what an audience may not see is absent."""
+    return answer(record, rules, audience).model_dump_json(exclude_defaults=True).encode("utf-8")
+
+
 def _place(place: RankedAction, case: Case, audience: Audience) -> Recommendation:
     action, rules, inputs = place.action, case.rules, case.inputs
     offer = rules.catalog.offer_by_id[action.offer]

@@ -66,8 +66,10 @@ class Rulebook:
         )
 
 
-def load_rulebook(folder: Path) -> Rulebook:
+def load_rulebook(folder: Path, policy_path: Path | None = None) -> Rulebook:
     """Read a catalog folder whole: channels, offers, scorecard, policy and reasons.
+
+    ``policy_path`` is a policy to try instead of the folder's own.
 
     Raises
     ------
@@ -76,13 +78,14 @@ def load_rulebook(folder: Path) -> Rulebook:
         names the file, the place and the nearest match.
     """
     catalog = load_catalog(folder)
+    card_path, policy_path = folder / "scorecard.yaml", policy_path or folder / "policy.yaml"
     raw = {
         name: read_yaml(folder / f"{name}.yaml")
-        for name in ("channels", "offers", "scorecard", "policy", "reasons")
+        for name in ("channels", "offers", "scorecard", "reasons")
     }
-    card_path, policy_path = folder / "scorecard.yaml", folder / "policy.yaml"
+    raw_policy = read_yaml(policy_path)
     scorecard = parse_config(raw["scorecard"], Scorecard, str(card_path))
-    policy = parse_config(raw["policy"], Policy, str(policy_path))
+    policy = parse_config(raw_policy, Policy, str(policy_path))
     phrases = parse_phrases(raw["reasons"], str(folder / "reasons.yaml"))
     _check_policy_names(policy, catalog, str(policy_path))
     _check_codes(phrases, folder / "reasons.yaml")
@@ -92,8 +95,8 @@ def load_rulebook(folder: Path) -> Rulebook:
         cells=fill_cells(scorecard, catalog, str(card_path)),
         policy=policy,
         phrases=phrases,
-        catalog_version=_version([raw[n] for n in ("channels", "offers", "scorecard", "reasons")]),
-        policy_version=_version(raw["policy"]),
+        catalog_version=_version(list(raw.values())),
+        policy_version=_version(raw_policy),
     )
 
 

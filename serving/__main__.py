@@ -12,17 +12,19 @@ from rich.console import Console
 from features.errors import OnePointError, did_you_mean
 from features.terminal import parse_clock, print_json, run
 from serving.client import ServiceClient
-from serving.config import CATALOGS, ROOT, WorkFolder
+from serving.commands.replay import replay_command
+from serving.config import ROOT, WorkFolder
 from serving.contract import RecommendResponse
-from serving.decide.rulebook import load_rulebook
 from serving.front_desk import WIDTH, show_answer
 from serving.keys import KEYS_VARIABLE, read_keys
 from serving.options import CatalogOption, ClockOption, WorkOption
-from serving.startup import Start, catalog_name, check_start, choose_start
+from serving.startup import Start, check_start, choose_start, load_rules
 
 app = typer.Typer(no_args_is_help=True, help="From request to decision.")
 
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+
+app.command("replay")(replay_command)
 
 
 @app.command()
@@ -90,7 +92,7 @@ def ask(
     if as_json:
         print_json(answer)
         return
-    rules = load_rulebook(CATALOGS / catalog_name(catalog, WorkFolder(work)))
+    rules = load_rules(WorkFolder(work), catalog)
     console = Console(width=max(WIDTH, Console().width))
     show_answer(RecommendResponse.model_validate(answer), rules, channel, console)
 

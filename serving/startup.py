@@ -11,7 +11,7 @@ from pathlib import Path
 from features.errors import did_you_mean
 from features.online import OnlineStoreError
 from serving.config import CATALOGS, Clock, ServiceConfig, WorkFolder, load_service_config
-from serving.decide.rulebook import load_rulebook
+from serving.decide.rulebook import Rulebook, load_rulebook
 from serving.errors import StartError
 from serving.keys import KeyRing, read_keys
 from serving.recommender import Recommender
@@ -95,7 +95,7 @@ def check_start(start: Start) -> None:
 def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
     """Load rules and release, open the stores, warm up."""
     release = None if start.without_release else load_release(start.work.release)
-    rules = load_rulebook(_catalog_folder(catalog_name(start.catalog, start.work)))
+    rules = load_rules(start.work, start.catalog)
     if release is not None:
         check_catalog(release, rules.catalog)
     recommender = Recommender(
@@ -108,6 +108,11 @@ def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
     )
     recommender.warm_up()
     return recommender
+
+
+def load_rules(work: WorkFolder, catalog: str | None, policy: Path | None = None) -> Rulebook:
+    """Load the rulebook that goes with a work folder, or with another ``policy`` in its place."""
+    return load_rulebook(_catalog_folder(catalog_name(catalog, work)), policy)
 
 
 def catalog_name(chosen: str | None, work: WorkFolder) -> str:

@@ -21,7 +21,7 @@ def open_engine(address: Path | str, wait_s: float = 2.0) -> Engine:
     ``address`` is a SQLite file or a `postgresql://` URL; ``wait_s`` how long to wait for a lock
     or a connection (seconds). `StoreError` names the store and what to do.
     """
-    engine = _sqlite(address, wait_s) if isinstance(address, Path) else _postgres(address, wait_s)
+    engine = _engine(address, wait_s, reading=False)
     try:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             METADATA.create_all(connection)
@@ -31,6 +31,32 @@ def open_engine(address: Path | str, wait_s: float = 2.0) -> Engine:
         raise StoreError(
             f"decision store {shown(engine.url)}: cannot be opened for writing ({cause(error)}); "
             "check that it exists, is a decision store and may be written"
+        ) from None
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def open_to_read(address: Path | str, wait_s: float = 10.0) -> Engine:
+    """Open a decision store that exists so that nothing in it can be changed, not even by mistake.
+
+    ``address`` and ``wait_s`` as for `open_engine`; `StoreError` where there is no such store.
+    """
+    if isinstance(address, Path) and not address.is_file():
+        raise StoreError(
+            f"decision store {address}: no such file; serve from this work folder first, "
+            "or set ONEPOINT_POSTGRES_URL"
+        )
+    engine = _engine(address, wait_s, reading=True)
+    try:
+        with engine.connect() as connection:
+            _check_version(connection, engine.url)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise StoreError(
+            f"decision store {shown(engine.url)}: cannot be read ({cause(error)}); "
+            "check that it exists and is a decision store"
         ) from None
     except StoreError:
         engine.dispose()
@@ -50,7 +76,13 @@ def cause(error: SQLAlchemyError) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _sqlite(path: Path, wait_s: float) -> Engine:
+def _engine(address: Path | str, wait_s: float, reading: bool) -> Engine:
+    if isinstance(address, Path):
+        return _sqlite(address, wait_s, reading)
+    return _postgres(address, wait_s, reading)
+
+
+def _sqlite(path: Path, wait_s: float, reading: bool) -> Engine:
     if not path.parent.is_dir():
         raise StoreError(f"decision store {path}: folder {path.parent} is missing; make it")
     engine = create_engine(
@@ -58,11 +90,14 @@ def _sqlite(path: Path, wait_s: float) -> Engine:
         connect_args={"check_same_thread": False, "timeout": wait_s},
     )
 
+    writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    pragmas = ("query_only=ON",) if reading else writing
+
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
         # The driver's own transactions begin late and cannot be IMMEDIATE; begin them ourselves.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").fetchall()
 
     @event.listens_for(engine, "begin")
@@ -74,7 +109,7 @@ def _sqlite(path: Path, wait_s: float) -> Engine:
     return engine
 
 
-def _postgres(address: str, wait_s: float) -> Engine:
+def _postgres(address: str, wait_s: float, reading: bool) -> Engine:
     try:
         url = make_url(address)
     except ArgumentError:
@@ -91,7 +126,9 @@ def _postgres(address: str, wait_s: float) -> Engine:
     own = url.query.get("options", "")
     options = (
         f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
-        f"-c synchronous_commit=on -c timezone=UTC {own if isinstance(own, str) else ' '.join(own)}"
+        f"-c synchronous_commit=on -c timezone=UTC "
+        f"-c default_transaction_read_only={'on' if reading else 'off'} "
+        f"{own if isinstance(own, str) else ' '.join(own)}"
     )
     return create_engine(
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -10,11 +11,9 @@ from serving.stores.decisions import DecisionStore
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
-def store(request, tmp_path) -> Iterator[DecisionStore]:
+def address(request, tmp_path) -> Iterator[Path | str]:
     if request.param == "sqlite":
-        opened = DecisionStore.open(tmp_path / "decisions.sqlite")
-        yield opened
-        opened.close()
+        yield tmp_path / "decisions.sqlite"
         return
     # A schema of its own, so that tests neither see each other nor anybody's real log.
     base = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
@@ -23,9 +22,14 @@ def store(request, tmp_path) -> Iterator[DecisionStore]:
     with admin.connect() as connection:
         connection.execute(text(f"create schema {schema}"))
     own = base.update_query_dict({"options": f"-c search_path={schema}"})
-    opened = DecisionStore.open(own.render_as_string(hide_password=False))
-    yield opened
-    opened.close()
+    yield own.render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(text(f"drop schema {schema} cascade"))
     admin.dispose()
+
+
+@pytest.fixture
+def store(address) -> Iterator[DecisionStore]:
+    opened = DecisionStore.open(address)
+    yield opened
+    opened.close()

@@ -1,7 +1,8 @@
 """The little of the scorecard that tags read: which steps of which offers a channel may do.
 
 Rules are chosen as serving chooses them: the most specific by offer, then channel, then stage
-wins; a step that no rule names, and one whose rule has expired, may not be done.
+wins; a step that no rule names, and one whose rule has expired, may not be done. Rules for named
+customer segments are left out: the tag says what the app does, the decision asks for whom.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class _Rule(BaseModel):
     channels: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
     compliance: Literal["allowed", "forbidden"]
     expires: date | None = None
 
@@ -49,7 +51,8 @@ class _Rule(BaseModel):
         by_offer = offer.id in self.offers or offer.category in self.categories
         by_channel = channel.id in self.channels or channel.mode in self.modes
         return (
-            (by_offer or not (self.offers or self.categories))
+            not self.segments
+            and (by_offer or not (self.offers or self.categories))
             and (by_channel or not (self.channels or self.modes))
             and (stage in self.stages or not self.stages)
         )

@@ -15,9 +15,9 @@ from features.tables import PERSONALISATION
 from serving.contract import Intent
 from serving.decide.calendar_days import age_on, local_day, months_after, utc
 from serving.decide.record import DecisionInputs
-from serving.decide.scorecard import Cell
 
 if TYPE_CHECKING:
+    from serving.decide.cells import Cell
     from serving.decide.rulebook import Rulebook
 
 
@@ -55,13 +55,21 @@ class Case:
         return self.inputs.direction == "outbound"
 
     def cell(self, offer: Offer, handle: Channel) -> Cell | None:
-        """Read the scorecard for this customer, at the stage that comes next for him."""
-        return self.rules.cell(offer.id, self.stages[offer.id], handle.id)
+        """Read the scorecard for this customer, at the stage that comes next for him.
+
+        None where no rule names the cell: the step is not deployed there.
+        """
+        return self.rules.cell(offer.id, self.stages[offer.id], handle.id, self.segment)
 
     @cached_property
     def senior(self) -> bool:
         """Whether the customer is of the age that rules protect (False where age is unknown)."""
         return self.age is not None and self.age >= self.rules.policy.elderly.age
+
+    @cached_property
+    def segment(self) -> str:
+        """His segment of the scorecard; all that may be his where age or assets are not known."""
+        return self.rules.scorecard.segment_of(self.age, self.state.assets_cny)
 
     @cached_property
     def complaint_open(self) -> bool:

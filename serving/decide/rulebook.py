@@ -13,19 +13,20 @@ from zoneinfo import ZoneInfo
 from features.catalog import Catalog, Channel, Stage, load_catalog
 from features.config import parse_config, read_yaml
 from features.errors import ConfigError, did_you_mean
+from serving.decide.cells import Cell, Cells, fill_cells
 from serving.decide.gates import exclusion_codes
 from serving.decide.phrases import Phrases, parse_phrases
 from serving.decide.policy import Policy
 from serving.decide.reasons import ALWAYS_NEEDED
 from serving.decide.record import OfferScores
-from serving.decide.scorecard import Cell, Cells, Scorecard, fill_cells
+from serving.decide.scorecard import Scorecard
 
 
 @dataclass(frozen=True)
 class Rulebook:
     """All that a decision needs to know of the bank; never changes once loaded.
 
-    ``cells`` is the scorecard written out: (offer, stage) → handle channel → cell.
+    ``cells`` is the scorecard written out: (offer, stage, segment) → handle channel → cell.
     ``catalog_version`` changes with channels, offers, scorecard or sentences,
     ``policy_version`` with the policy (12 hexadecimal digits of a sha256 of the parsed content).
     """
@@ -48,9 +49,9 @@ class Rulebook:
         """The bank's time zone."""
         return self.policy.zone
 
-    def cell(self, offer: str, stage: Stage, handle: str) -> Cell | None:
-        """Return the scorecard's cell, None where no rule names it."""
-        return self.cells[offer, stage].get(handle)
+    def cell(self, offer: str, stage: Stage, handle: str, segment: str) -> Cell | None:
+        """Return the scorecard's cell for a segment of customers, None where no rule names it."""
+        return self.cells[offer, stage, segment].get(handle)
 
     def popular_scores(self, offer: str) -> OfferScores:
         """Say what is believed of an offer where neither a model nor a count speaks of it."""

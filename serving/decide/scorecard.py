@@ -1,24 +1,29 @@
 """The scorecard: which channel may do which step of which offer, and how well it suits.
 
 Compact rules instead of thousands of cells. A rule names offers (by id or category), channels (by
-id or mode) and stages; what it leaves out means all. Where several rules name a cell, the most
-specific wins: first by offer (id before category before all), then by channel (id before mode
-before all), then by stage. Two of equal rank are an error; a cell no rule names is forbidden.
+id or mode), stages and customer segments; what it leaves out means all. Where several rules name a
+cell, the most specific wins: a rule for the customer's segment before one for everybody, then by
+offer (id before category before all), then by channel (id before mode before all), then by stage.
+Two of equal rank are an error; a cell no rule names is forbidden.
+
+Every customer is in one segment: the first of `segments` that fits him, else `others`. Where his
+age or assets are not known, several may fit; he then gets, cell by cell, the strictest of theirs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from features.catalog import STAGES, Catalog, Channel, Mode, Offer, Stage
+from features.catalog import Channel, Mode, Names, Offer, Stage
 from features.config import StrictConfig
-from features.errors import ConfigError, did_you_mean
 
 Points = Field(ge=0, le=100)
+
+OTHERS = "others"
+"""The segment of customers whom none of the named segments fits."""
 
 
 class Criteria(StrictConfig):
@@ -40,12 +45,49 @@ class Criteria(StrictConfig):
         return sum(points * weight for points, weight in pairs) / sum(w for _, w in pairs)
 
 
+class Segment(StrictConfig):
+    """A named group of customers, by age in full years (both ends included) and all their assets.
+
+    ``maximum_age`` None means no end; ``minimum_assets_cny`` (CNY) None means any assets.
+    """
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    names: Names
+    minimum_age: int = Field(default=0, ge=0, le=130)
+    maximum_age: int | None = Field(default=None, ge=0, le=130)
+    minimum_assets_cny: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _says_who_is_in_it(self) -> Segment:
+        if not self.minimum_age and self.maximum_age is None and self.minimum_assets_cny is None:
+            raise ValueError("a segment needs minimum_age, maximum_age or minimum_assets_cny")
+        if self.maximum_age is not None and self.maximum_age < self.minimum_age:
+            raise ValueError("minimum_age is above maximum_age")
+        if self.id == OTHERS:
+            raise ValueError(f"'{OTHERS}' are those in no segment; choose another id")
+        return self
+
+    def fits(self, age: int | None, assets_cny: float | None) -> bool | None:
+        """Whether a customer is in the segment; None where what is unknown of him decides."""
+        by_age: bool | None = True
+        if self.minimum_age or self.maximum_age is not None:
+            oldest = 130 if self.maximum_age is None else self.maximum_age
+            by_age = None if age is None else self.minimum_age <= age <= oldest
+        by_assets: bool | None = True
+        if self.minimum_assets_cny is not None:
+            by_assets = None if assets_cny is None else assets_cny >= self.minimum_assets_cny
+        if by_age is False or by_assets is False:
+            return False
+        return None if by_age is None or by_assets is None else True
+
+
 class ScorecardRule(StrictConfig):
     """One line of the scorecard.
 
     ``basis`` says by what law, rule or practice it is allowed or forbidden; ``expires`` is its
     last valid day; ``minutes`` the customer's own time; ``feasibility`` how well the step can be
-    done there, ``necessity`` how much it needs to be done there.
+    done there, ``necessity`` how much it needs to be done there. ``owner``, ``evidence`` and
+    ``expires`` default to the scorecard's own.
     """
 
     offers: tuple[str, ...] = ()
@@ -53,13 +95,14 @@ class ScorecardRule(StrictConfig):
     channels: tuple[str, ...] = ()
     modes: tuple[Mode, ...] = ()
     stages: tuple[Stage, ...] = ()
+    segments: tuple[str, ...] = ()
     compliance: Literal["allowed", "forbidden"]
     basis: str = Field(min_length=1)
     feasibility: Criteria | None = None
     necessity: Criteria | None = None
     minutes: int | None = Field(default=None, gt=0)
-    owner: str | None = None
-    evidence: str | None = None
+    owner: str | None = Field(default=None, min_length=1)
+    evidence: str | None = Field(default=None, min_length=1)
     expires: date | None = None
 
     @model_validator(mode="after")
@@ -73,9 +116,10 @@ class ScorecardRule(StrictConfig):
         return self
 
     @property
-    def rank(self) -> tuple[int, int, int]:
+    def rank(self) -> tuple[int, int, int, int]:
         """How specific the rule is; a higher rank wins."""
         return (
+            1 if self.segments else 0,
             2 if self.offers else 1 if self.categories else 0,
             2 if self.channels else 1 if self.modes else 0,
             1 if self.stages else 0,
@@ -95,12 +139,16 @@ class ScorecardRule(StrictConfig):
 
 
 class Scorecard(StrictConfig):
-    """`scorecard.yaml`: the weights, who answers for it by default, until when, and the rules."""
+    """`scorecard.yaml`: weights, segments, who answers for it by default, until when, the rules.
+
+    A segment that stands earlier in ``segments`` goes first where several fit a customer.
+    """
 
     weights: Criteria = Criteria(ease_online=73, risk_control=72, regulation=60, number_of_steps=57)
-    owner: str = Field(min_length=1)
-    evidence: str = Field(min_length=1)
+    owner: str | None = Field(default=None, min_length=1)
+    evidence: str | None = Field(default=None, min_length=1)
     expires: date
+    segments: tuple[Segment, ...] = ()
     rules: tuple[ScorecardRule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -109,103 +157,41 @@ class Scorecard(StrictConfig):
             raise ValueError("weights may not all be 0")
         return self
 
+    @model_validator(mode="after")
+    def _names_each_segment_once(self) -> Scorecard:
+        ids = [segment.id for segment in self.segments]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"segment '{twice[0]}' stands twice; ids are unique")
+        return self
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell (offer, stage, handle channel) as the winning rule fills it.
+    @property
+    def segment_ids(self) -> tuple[str, ...]:
+        """Ids of the named segments in their order, then `others`."""
+        return (*(segment.id for segment in self.segments), OTHERS)
 
-    ``feasibility`` and ``necessity`` are weighted points (0–100), ``steps`` the necessity by
-    number of steps; all None where a forbidding rule gives none. ``rule`` counts from 1.
-    """
+    def segment_of(self, age: int | None, assets_cny: float | None) -> str:
+        """Tell a customer's segment: the first that fits, else `others`.
 
-    allowed: bool
-    basis: str
-    expires: date
-    feasibility: float | None
-    necessity: float | None
-    steps: float | None
-    minutes: int | None
-    owner: str
-    evidence: str
-    rule: int
+        Where his age (full years) or assets (CNY) are not known, all that may be his, joined with
+        ``|``: the cells of such a reading are the strictest of theirs.
+        """
+        maybe: list[str] = []
+        for segment in self.segments:
+            fits = segment.fits(age, assets_cny)
+            if fits is not False:
+                maybe.append(segment.id)
+            if fits:
+                return "|".join(maybe)
+        return "|".join((*maybe, OTHERS))
 
-    def valid_on(self, day: date) -> bool:
-        """Whether the cell has not expired; its last day still counts."""
-        return day <= self.expires
-
-
-Cells = dict[tuple[str, Stage], dict[str, Cell]]
-
-
-def fill_cells(card: Scorecard, catalog: Catalog, where: str) -> Cells:
-    """Write out every cell that a rule names, handle channels only, in catalog order.
-
-    Raises
-    ------
-    ConfigError
-        An unknown offer, category or channel (with the nearest match), a channel that handles
-        nothing, or a cell that two rules of equal rank name; `where` opens the message.
-    """
-    for number, rule in enumerate(card.rules, start=1):
-        _check_names(rule, catalog, f"{where}: rule {number}")
-    cells: Cells = {}
-    for offer in catalog.offers:
-        by_offer = [(n, r) for n, r in enumerate(card.rules, start=1) if r.names_offer(offer)]
-        for stage in STAGES:
-            by_stage = [(n, r) for n, r in by_offer if not r.stages or stage in r.stages]
-            row: dict[str, Cell] = {}
-            for handle in catalog.handle_ids:
-                channel = catalog.channel_by_id[handle]
-                rules = [(n, r) for n, r in by_stage if r.names_channel(channel)]
-                if rules:
-                    place = f"{where}: cell ({offer.id}, {stage}, {handle})"
-                    row[handle] = _cell(card, *_winner(rules, place))
-            cells[offer.id, stage] = row
-    return cells
-
-
-def _check_names(rule: ScorecardRule, catalog: Catalog, where: str) -> None:
-    categories = sorted({offer.category for offer in catalog.offers})
-    for kind, names, allowed in (
-        ("offer", rule.offers, catalog.offer_ids),
-        ("category", rule.categories, tuple(categories)),
-        ("channel", rule.channels, catalog.channel_ids),
-    ):
-        for name in names:
-            if name not in allowed:
-                raise ConfigError(
-                    f"{where}: unknown {kind} '{name}'; {did_you_mean(name, allowed)}"
-                )
-    for name in rule.channels:
-        if name not in catalog.handle_ids:
-            raise ConfigError(
-                f"{where}: channel '{name}' only reaches customers and handles nothing; "
-                f"remove it, or give it the role 'handle' in channels.yaml"
-            )
-
-
-def _winner(rules: list[tuple[int, ScorecardRule]], place: str) -> tuple[int, ScorecardRule]:
-    best = max(rule.rank for _, rule in rules)
-    first, *others = [(number, rule) for number, rule in rules if rule.rank == best]
-    if others:
-        raise ConfigError(
-            f"{place} stands in rule {first[0]} and, equally specific, in rule {others[0][0]}; "
-            "take it out of one of them"
-        )
-    return first
-
-
-def _cell(card: Scorecard, number: int, rule: ScorecardRule) -> Cell:
-    feasibility, necessity = rule.feasibility, rule.necessity
-    return Cell(
-        allowed=rule.compliance == "allowed",
-        basis=rule.basis,
-        expires=rule.expires or card.expires,
-        feasibility=feasibility.weighted(card.weights) if feasibility else None,
-        necessity=necessity.weighted(card.weights) if necessity else None,
-        steps=necessity.number_of_steps if necessity else None,
-        minutes=rule.minutes,
-        owner=rule.owner or card.owner,
-        evidence=rule.evidence or card.evidence,
-        rule=number,
-    )
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Everything `segment_of` can say: each segment, then what unknown facts leave open."""
+        ages: set[int | None] = {None, 0}
+        assets: set[float | None] = {None, 0.0}
+        for segment in self.segments:
+            ages |= {segment.minimum_age, (segment.maximum_age or 0) + 1}
+            assets.add(segment.minimum_assets_cny)
+        possible = {self.segment_of(age, money) for age in ages for money in assets}
+        return (*self.segment_ids, *sorted(possible - set(self.segment_ids)))

@@ -13,6 +13,7 @@ from features.tags.channel_facts import slots
 from features.tags.migratable import allowed_steps
 from features.tags.parts import channels_named
 from serving.decide.rulebook import load_rulebook
+from serving.decide.scorecard import OTHERS
 
 BANK = CONFIGS / "catalog" / "bank"
 
@@ -29,7 +30,7 @@ def test_every_cell_is_as_serving_fills_it(name):
         found = allowed_steps(rules.catalog, [channel])
         for offer in rules.catalog.offer_ids:
             for stage in STAGES:
-                cell = rules.cell(offer, stage, channel)
+                cell = rules.cell(offer, stage, channel, OTHERS)
                 expected = cell.expires if cell is not None and cell.allowed else None
                 assert found.get((offer, stage)) == expected, (offer, stage, channel)
 

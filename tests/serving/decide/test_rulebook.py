@@ -12,6 +12,7 @@ import pytest
 from features.catalog import STAGES
 from features.errors import ConfigError
 from serving.decide import load_rulebook, stages_for
+from serving.decide.scorecard import OTHERS
 
 CATALOGS = Path(__file__).parents[3] / "configs" / "catalog"
 TODAY = date(2026, 7, 1)
@@ -32,13 +33,13 @@ def change(file: Path, old: str, new: str) -> None:
 def test_every_offer_can_be_handled_somewhere_at_its_first_stage(name, make_state):
     book = load_rulebook(CATALOGS / name)
     for offer, stage in stages_for(None, make_state(), book).items():
-        cells = book.cells[offer, stage].values()
+        cells = book.cells[offer, stage, OTHERS].values()
         assert any(cell.allowed and cell.valid_on(TODAY) for cell in cells), offer
 
 
 def test_what_a_banker_would_check(rules):
     def where(offer, stage):
-        return {h for h, cell in rules.cells[offer, stage].items() if cell.allowed}
+        return {h for h, cell in rules.cells[offer, stage, OTHERS].items() if cell.allowed}
 
     assert where("mortgage", "interview") == {"video", "loan_manager"}
     assert where("mortgage", "signing") == {"loan_manager"}
@@ -59,18 +60,18 @@ def test_what_a_banker_would_check(rules):
 
 
 def test_itemised_points_are_weighted_by_the_survey(rules):
-    cell = rules.cell("mortgage", "interview", "loan_manager")
+    cell = rules.cell("mortgage", "interview", "loan_manager", OTHERS)
     by_hand = (10 * 73 + 95 * 72 + 95 * 60 + 80 * 57) / (73 + 72 + 60 + 57)
     assert cell.feasibility == pytest.approx(by_hand)
     assert cell.steps == 95
 
 
 def test_the_more_specific_rule_wins(rules):
-    assert rules.cell("fund_r3", "application", "mobile_bank").allowed
-    assert not rules.cell("fund_r4", "application", "mobile_bank").allowed
-    assert rules.cell("fund_r4", "servicing", "mobile_bank").allowed
-    assert not rules.cell("cd_3y", "application", "wechat_bank").allowed
-    assert rules.cell("mortgage", "application", "teller") is None
+    assert rules.cell("fund_r3", "application", "mobile_bank", OTHERS).allowed
+    assert not rules.cell("fund_r4", "application", "mobile_bank", OTHERS).allowed
+    assert rules.cell("fund_r4", "servicing", "mobile_bank", OTHERS).allowed
+    assert not rules.cell("cd_3y", "application", "wechat_bank", OTHERS).allowed
+    assert rules.cell("mortgage", "application", "teller", OTHERS) is None
 
 
 def test_versions_follow_the_content_and_not_the_layout(folder, rules):
@@ -206,7 +207,8 @@ def test_missing_file_is_named(file, folder):
 
 
 def test_every_named_cell_is_of_a_known_stage_and_handle(rules):
-    for (offer, stage), row in rules.cells.items():
+    for (offer, stage, segment), row in rules.cells.items():
         assert offer in rules.catalog.offer_by_id
         assert stage in STAGES
+        assert segment in rules.scorecard.readings
         assert set(row) <= set(rules.catalog.handle_ids)

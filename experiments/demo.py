@@ -29,7 +29,7 @@ from serving.config import CATALOGS, ROOT, WorkFolder
 from serving.contract import RecommendResponse
 from serving.decide.rulebook import Rulebook, load_rulebook
 from serving.front_desk import WIDTH, show_answer
-from serving.keys import read_keys, write_new_keys
+from serving.trial_keys import trial_key, write_trial_keys
 
 SIMULATED = "simulated_bank"
 INSURANCE = "insurance"
@@ -130,8 +130,8 @@ def _prepare(
         clock = datetime.fromisoformat(CLOCK) if simulated else store.as_of
         visit = pick_customer(store, config, catalog, clock)
     folder.settings.write_text(yaml.safe_dump({"clock": clock.isoformat()}), "utf-8")
-    if not folder.keys.exists():
-        write_new_keys(folder.keys)
+    if not (folder.keys.exists() and folder.trial_keys.exists()):
+        write_trial_keys(folder.keys, folder.trial_keys)
     return visit
 
 
@@ -140,7 +140,7 @@ def _serve_and_ask(
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    client = ServiceClient(url, read_keys(folder.keys)["staff"])
+    client = ServiceClient(url, trial_key(folder.trial_keys, "staff"))
     with _service(folder.path, port) as process:
         with steps.timed(f"starting the service on {url}"):
             _wait_until_ready(client, process, folder)
@@ -286,7 +286,7 @@ def _go_on_serving(
     process: subprocess.Popen[bytes],
 ) -> None:
     console.print(
-        f"serving on http://127.0.0.1:{port} until Ctrl-C; keys: {folder.keys}\n"
+        f"serving on http://127.0.0.1:{port} until Ctrl-C; keys to try: {folder.trial_keys}\n"
         f"  python -m serving ask --work {folder.path} --port {port} "
         f"--customer {visit.record.customer_id} --channel {visit.channel}",
         markup=False,

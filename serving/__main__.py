@@ -9,21 +9,22 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from features.errors import OnePointError, did_you_mean
 from features.terminal import parse_clock, print_json, run
 from serving.client import ServiceClient
+from serving.commands.keys import keys_app
 from serving.commands.replay import replay_command
 from serving.config import ROOT, WorkFolder
 from serving.contract import RecommendResponse
 from serving.front_desk import WIDTH, show_answer
-from serving.keys import KEYS_VARIABLE, read_keys
 from serving.options import CatalogOption, ClockOption, WorkOption
 from serving.startup import Start, check_start, choose_start, load_rules
+from serving.trial_keys import trial_key
 
 app = typer.Typer(no_args_is_help=True, help="From request to decision.")
 
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 
+app.add_typer(keys_app, name="keys")
 app.command("replay")(replay_command)
 
 
@@ -59,8 +60,7 @@ def serve(
 
 def _where_it_serves(start: Start, host: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
-    keys = KEYS_VARIABLE if os.environ.get(KEYS_VARIABLE) else str(start.work.keys)
-    line = f"checked; serving on http://{shown}:{port} until Ctrl-C · keys: {keys}"
+    line = f"checked; serving on http://{shown}:{port} until Ctrl-C · keys: {start.work.keys}"
     pinned = f" · clock pinned at {start.clock.isoformat()}" if start.clock else ""
     return line + pinned
 
@@ -75,19 +75,19 @@ def ask(
         typer.Option("--intent", help="offer the customer says he came for"),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=20)] = 3,
-    scope: Annotated[str, typer.Option("--scope", help="customer, staff or reviewer")] = "staff",
+    scope: Annotated[
+        str, typer.Option("--scope", help="whose trial key: customer or staff")
+    ] = "staff",
     port: PortOption = 3000,
     catalog: CatalogOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the answer as it came")] = False,
 ) -> None:
     """Ask a running service what to offer a customer, and print the answer."""
-    keys = {str(name): key for name, key in read_keys(WorkFolder(work).keys).items()}
-    if scope not in keys:
-        raise OnePointError(f"--scope '{scope}': no such key; {did_you_mean(scope, keys)}")
+    key = trial_key(WorkFolder(work).trial_keys, scope)
     request: dict[str, object] = {"customer_id": customer, "channel": channel, "limit": limit}
     if intent is not None:
         request["intent"] = {"offer": intent}
-    client = ServiceClient(f"http://127.0.0.1:{port}", keys[scope])
+    client = ServiceClient(f"http://127.0.0.1:{port}", key)
     answer = client.recommend(request)
     if as_json:
         print_json(answer)

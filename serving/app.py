@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import traceback
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -12,8 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from features.errors import did_you_mean
+from serving import metrics
 from serving.contract import (
-    Audience,
     Identifier,
     Intent,
     Outcome,
@@ -24,7 +24,8 @@ from serving.contract import (
 )
 from serving.decide.record import DecisionRecord
 from serving.errors import PROBLEM_TYPE, TITLES, RequestRefused, StoreError, problem_body
-from serving.middleware import AUDIENCE
+from serving.keys import Key, not_your_door
+from serving.middleware import CALLER
 from serving.recommender import Recommender
 
 logger = logging.getLogger("onepoint.serving")
@@ -82,16 +83,19 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
     @app.post(
         "/v1/recommend",
         response_model=RecommendResponse,
-        responses=_problems(400, 401, 404, 408, 409, 413, 415, 422, 503),
+        responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
         summary="What next for this customer, through which door, by whom, and why",
     )
     async def recommend(body: RecommendRequest, request: Request) -> Response:
-        return _json(await recommender.recommend(body, _audience(request)))
+        caller = _caller(request)
+        if not caller.opens(body.channel):
+            raise not_your_door(caller, body.channel)
+        return _json(await recommender.recommend(body, caller.audience))
 
     @app.post(
         "/v1/outcomes",
         response_model=OutcomeReceipt,
-        responses=_problems(400, 401, 404, 408, 409, 413, 415, 422, 503),
+        responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
         summary="What became of one place of a decision",
     )
     async def outcomes(body: Outcome) -> Response:
@@ -102,16 +106,21 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
     @app.get(
         "/v1/decisions/{decision_id}",
         response_model=DecisionRecord | RecommendResponse,
-        responses=_problems(401, 403, 404, 422, 503),
-        summary="A decision: the whole record for reviewers, the answer for staff",
+        responses=_problems(401, 403, 404, 422, 429, 503),
+        summary="A decision: the whole record for reviewers, the answer for the channel it was of",
     )
     async def decision(decision_id: Identifier, request: Request) -> Response:
-        return _json(await recommender.decision(decision_id, _audience(request)))
+        return _json(await recommender.decision(decision_id, _caller(request)))
+
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        made = await asyncio.to_thread(metrics.exposition)
+        return Response(made, media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
 
 
-def _audience(request: Request) -> Audience:
-    audience: Audience = request.scope[AUDIENCE]
-    return audience
+def _caller(request: Request) -> Key:
+    caller: Key = request.scope[CALLER]
+    return caller
 
 
 def _json(content: bytes) -> Response:
@@ -188,9 +197,9 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:
-    # Messages of unexpected errors may quote a customer; the place in the code may not.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s failed: %s\n%s", request.url.path, type(error).__name__, frames)
+    # Messages of unexpected errors may quote a customer, and paths too; the place in the code not.
+    route = getattr(request.scope.get("route"), "path", "a path without a route")
+    logger.error("failed: %s", route, exc_info=error)
     return _problem(RequestRefused(500, "our mistake; it is in the service's log"))
 
 

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from features.config import StrictConfig, load_yaml
+from features.config import StrictConfig, load_yaml, parse_config, read_yaml
 from features.online import RedisAddress, location
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICE_YAML = ROOT / "configs" / "serving" / "service.yaml"
 CATALOGS = ROOT / "configs" / "catalog"
+KEYS_FILE_VARIABLE = "ONEPOINT_KEYS_FILE"
 
 
 class ServiceConfig(StrictConfig):
     """Limits and defaults of the service; sizes in bytes, times in seconds."""
 
     workers: int = Field(ge=1, le=256)
-    timeout_s: float = Field(gt=0, le=60)
+    deadline_s: float = Field(gt=0, le=60)
     max_concurrency: int = Field(ge=1, le=10_000)
     max_body_bytes: int = Field(ge=1024, le=1_048_576)
     clock_skew_s: float = Field(ge=0, le=3600)
     top_features: int = Field(ge=1, le=50)
-
-
-def load_service_config(path: Path = SERVICE_YAML) -> ServiceConfig:
-    """Read the service's YAML; `ConfigError` names what is off."""
-    return load_yaml(path, ServiceConfig)
 
 
 class WorkConfig(StrictConfig):
@@ -36,21 +34,28 @@ class WorkConfig(StrictConfig):
 
     ``clock`` is the pinned present of the demo. ``online`` says where the online store is, where it
     is not the folder's own file: another file, `redis://…` or `env:NAME` (see
-    `features.online.location`).
+    `features.online.location`). ``service`` holds what this folder has otherwise than
+    `configs/serving/service.yaml`.
     """
 
     clock: AwareDatetime | None = None
     online: str | None = None
+    service: dict[str, Any] = {}
 
 
 class WorkFolder:
-    """The files the service is made of, all in one folder."""
+    """The files the service is made of, all in one folder.
+
+    The keys may lie elsewhere, where `ONEPOINT_KEYS_FILE` says, as a mounted secret does.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.release = path / "release"
         self.online = path / "online.sqlite"
-        self.keys = path / "keys.env"
+        self.keys = Path(os.environ.get(KEYS_FILE_VARIABLE) or path / "keys.yaml")
+        self.trial_keys = path / "trial_keys.env"
+        self.pseudonym_key = path / "pseudonym.key"
         self.settings = path / "service.yaml"
 
     def online_store(self) -> Path | RedisAddress:
@@ -61,6 +66,14 @@ class WorkFolder:
     def config(self) -> WorkConfig | None:
         """Read the settings the demo left; None where there are none."""
         return load_yaml(self.settings, WorkConfig) if self.settings.exists() else None
+
+
+def load_service_config(work: WorkFolder | None = None, path: Path = SERVICE_YAML) -> ServiceConfig:
+    """Read the service's YAML and what a work folder has otherwise; `ConfigError` names errors."""
+    left = work.config() if work else None
+    own = left.service if left else {}
+    where = f"{path}, with `service` of {work.settings}" if work and own else str(path)
+    return parse_config({**read_yaml(path), **own}, ServiceConfig, where)
 
 
 class Clock:

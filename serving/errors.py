@@ -20,6 +20,7 @@ TITLES = {
     413: "Body too large",
     415: "Unsupported media type",
     422: "Unprocessable request",
+    429: "Too many requests",
     500: "Internal error",
     503: "Service unavailable",
 }

@@ -1,4 +1,4 @@
-"""The gate in front of every route: who asks, how much, of what type, and whether there is room."""
+"""The gate in front of every route: is there room, who asks what, how much, of what type."""
 
 from __future__ import annotations
 
@@ -7,69 +7,85 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serving.contract import Audience
+from serving import metrics
 from serving.errors import PROBLEM_TYPE, RequestRefused, problem_body
-from serving.keys import KeyRing
+from serving.keys import VERBS, Key, KeyRing, Verb
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-AUDIENCE = "onepoint.audience"
-"""Key of the ASGI scope under which the audience of a request stands."""
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/openapi.json"})
+CALLER = "onepoint.caller"
+"""Key of the ASGI scope under which the `Key` of a request stands."""
+PROBES = frozenset({"/livez", "/readyz", "/healthz"})
+RETRY_S = "1"
 DRAINED_BYTES = 16 * 1024 * 1024
 DRAINED_S = 5.0
 
 
+class Room:
+    """Outermost ASGI middleware: lets so many requests in at a time and sends the others away.
+
+    It reads nothing of a request: under an overload most are sent away, and what that costs is
+    taken from those inside. The bound is Little's: answers a second times the deadline is the most
+    that can be inside and still be answered in time.
+    """
+
+    def __init__(self, app: App, max_concurrency: int) -> None:
+        self.app = app
+        self.max_concurrency = max_concurrency
+        self._inside = 0
+        self._full = RequestRefused(
+            429,
+            f"{max_concurrency} requests are being answered already; try again",
+            headers={"Retry-After": RETRY_S},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in while there is room; probes always."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self.app(scope, receive, send)
+            return
+        if self._inside >= self.max_concurrency:
+            metrics.SHED.inc()
+            await _turn_away(self._full, receive, send)
+            return
+        self._inside += 1
+        metrics.IN_FLIGHT.set(self._inside)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._inside -= 1
+            metrics.IN_FLIGHT.set(self._inside)
+
+
 class Gate:
-    """Outer ASGI middleware: authenticates, bounds type, size, number and time of requests.
+    """ASGI middleware: authenticates, bounds type, size and time of requests.
 
     Pure ASGI, since Starlette's `BaseHTTPMiddleware` would read bodies and tie tasks together.
     """
 
-    def __init__(
-        self, app: App, keys: KeyRing, max_body_bytes: int, max_concurrency: int, timeout_s: float
-    ) -> None:
+    def __init__(self, app: App, keys: KeyRing, max_body_bytes: int, deadline_s: float) -> None:
         self.app = app
         self.keys = keys
         self.max_body_bytes = max_body_bytes
-        self.max_concurrency = max_concurrency
-        self.timeout_s = timeout_s
-        self._inside = 0
+        self.deadline_s = deadline_s
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it with a problem body."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self.app(scope, receive, send)
             return
+        headers = {name.lower(): value for name, value in scope["headers"]}
         try:
-            headers = {name.lower(): value for name, value in scope["headers"]}
-            scope[AUDIENCE] = self._audience(headers)
-            self._refuse_when_full()
-        except RequestRefused as refused:
-            await self._turn_away(refused, receive, send)
-            return
-        self._inside += 1
-        try:
-            await self._admit(scope, headers, receive, send)
-        finally:
-            self._inside -= 1
-
-    async def _admit(
-        self,
-        scope: MutableMapping[str, Any],
-        headers: dict[bytes, bytes],
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        try:
+            scope[CALLER] = self._caller(headers, scope["method"], scope["path"])
             if scope["method"] in ("POST", "PUT", "PATCH"):
                 _refuse_other_types(headers)
             body = await self._bounded_body(headers, receive)
         except RequestRefused as refused:
-            await self._turn_away(refused, receive, send)
+            await _turn_away(refused, receive, send)
             return
         begun = False
 
@@ -79,18 +95,18 @@ class Gate:
             await send(message)
 
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(self.deadline_s):
                 await self.app(scope, _replay(body, receive), send_on)
         except TimeoutError:
             if begun:
                 raise
-            detail = f"no answer within {self.timeout_s:g} s; try again"
-            await _send_problem(RequestRefused(503, detail, headers={"Retry-After": "1"}), send)
+            detail = f"no answer within {self.deadline_s:g} s; try again"
+            await _send_problem(RequestRefused(503, detail, headers={"Retry-After": RETRY_S}), send)
 
-    def _audience(self, headers: dict[bytes, bytes]) -> Audience:
+    def _caller(self, headers: dict[bytes, bytes], method: str, path: str) -> Key:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        audience = self.keys.audience_of(key.strip()) if scheme.lower() == "bearer" else None
-        if audience is None:
+        caller = self.keys.find(key.strip()) if scheme.lower() == "bearer" else None
+        if caller is None:
             given = "is not a key of this service"
             if not scheme:
                 given = "is missing"
@@ -101,15 +117,17 @@ class Gate:
             )
             refused.headers["WWW-Authenticate"] = "Bearer"
             raise refused
-        return audience
-
-    def _refuse_when_full(self) -> None:
-        if self._inside >= self.max_concurrency:
-            raise RequestRefused(
-                503,
-                f"{self.max_concurrency} requests are being answered already; try again",
-                headers={"Retry-After": "1"},
+        verb = verb_of(method, path)
+        if verb is not None and verb not in caller.verbs:
+            raise RequestRefused.at(
+                403,
+                "header Authorization",
+                f"this key of a {caller.audience} channel may not '{verb}'"
+                if caller.audience != "reviewer"
+                else f"a reviewer's key reads and writes nothing; it may not '{verb}'",
+                f"it may: {', '.join(caller.verbs)}",
             )
+        return caller
 
     async def _bounded_body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         declared = headers.get(b"content-length", b"0")
@@ -117,7 +135,7 @@ class Gate:
             raise self._too_large(f"has {int(declared):,} bytes")
         body = bytearray()
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(self.deadline_s):
                 while True:
                     message = await receive()
                     body += message.get("body", b"")
@@ -127,31 +145,49 @@ class Gate:
                         return bytes(body)
         except TimeoutError:
             remedy = "send it in one go"
-            problem = f"did not arrive within {self.timeout_s:g} s"
+            problem = f"did not arrive within {self.deadline_s:g} s"
             raise RequestRefused.at(408, "body", problem, remedy) from None
 
     def _too_large(self, problem: str) -> RequestRefused:
         limit = f"send at most {self.max_body_bytes:,} bytes"
         return RequestRefused.at(413, "body", problem, limit)
 
-    async def _turn_away(self, refused: RequestRefused, receive: Receive, send: Send) -> None:
-        """Answer at once; then let the caller finish sending, a little, so that he hears it.
 
-        A connection closed on a caller who is still sending is reset, and the answer is lost. What
-        he still sends is thrown away piece by piece, up to a bound in bytes and seconds.
-        """
-        await _send_problem(refused, send, more=True, close=refused.status in (408, 413))
-        drained, until = 0, time.monotonic() + DRAINED_S
-        try:
-            async with asyncio.timeout(DRAINED_S):
-                while drained < DRAINED_BYTES and time.monotonic() < until:
-                    message = await receive()
-                    if message["type"] == "http.disconnect" or not message.get("more_body"):
-                        break
-                    drained += len(message.get("body", b""))
-        except TimeoutError:
-            drained = DRAINED_BYTES
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+async def _turn_away(refused: RequestRefused, receive: Receive, send: Send) -> None:
+    """Answer at once; then let the caller finish sending, a little, so that he hears it.
+
+    A connection closed on a caller who is still sending is reset, and the answer is lost. What
+    he still sends is thrown away piece by piece, up to a bound in bytes and seconds.
+    """
+    await _send_problem(refused, send, more=True, close=refused.status in (408, 413))
+    drained, until = 0, time.monotonic() + DRAINED_S
+    try:
+        async with asyncio.timeout(DRAINED_S):
+            while drained < DRAINED_BYTES and time.monotonic() < until:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    break
+                drained += len(message.get("body", b""))
+    except TimeoutError:
+        drained = DRAINED_BYTES
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def verb_of(method: str, path: str) -> Verb | None:
+    """Say what a request wants to do; None where no route is there.
+
+    >>> verb_of("POST", "/v1/recommend"), verb_of("GET", "/v1/decisions/D1"), verb_of("GET", "/")
+    ('recommend', 'read', None)
+    """
+    if path == "/metrics":
+        return "metrics"
+    if path == "/openapi.json":
+        return "docs"
+    if not path.startswith("/v1/"):
+        return None
+    if method in ("GET", "HEAD"):
+        return "read"
+    return next((verb for verb in VERBS if verb == path.split("/")[2]), None)
 
 
 def _refuse_other_types(headers: dict[bytes, bytes]) -> None:

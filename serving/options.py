@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 WorkOption = Annotated[
-    Path, typer.Option("--work", help="folder with release/, online.sqlite and keys.env")
+    Path, typer.Option("--work", help="folder with release/, online.sqlite and keys.yaml")
 ]
 CatalogOption = Annotated[
     Optional[str],  # noqa: UP045 (typer reads it)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import logging
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from lightgbm.basic import LightGBMError
 
@@ -23,11 +27,15 @@ from serving.decide.record import Counters, DecisionInputs, DecisionRecord, Offe
 from serving.decide.rulebook import Rulebook
 from serving.decide.unreadable import unknown_state
 from serving.errors import RequestRefused
+from serving.keys import Key, not_your_door
+from serving.passage import answered, decided, step
 from serving.scoring import NO_RELEASE, Features, Scorer, feature_values
 from serving.stores.decisions import DecisionStore, Place, StoredDecision
 from serving.stores.online import PublishedCustomers
 
 logger = logging.getLogger("onepoint.serving")
+P = ParamSpec("P")
+Result = TypeVar("Result")
 # What a release may throw at scoring. The customer gets the rules at least, and the log no values.
 MODEL_FAILURES = (LightGBMError, OnePointError, ValueError, ArithmeticError, LookupError, OSError)
 
@@ -73,9 +81,9 @@ class Recommender:
         StoreError
             The decision could not be stored, so there is no answer.
         """
-        loop = asyncio.get_running_loop()
-        drawn = await loop.run_in_executor(self._desk, self._decide, request, audience)
-        stored = await self.store.add(drawn) if isinstance(drawn, _New) else drawn
+        drawn = await self._at_desk(self._decide, request, audience)
+        with step("store"):
+            stored = await self.store.add(drawn) if isinstance(drawn, _New) else drawn
         if stored.request_sha256 != _fingerprint(request, audience):
             raise RequestRefused.at(
                 409,
@@ -83,17 +91,16 @@ class Recommender:
                 f"'{request.request_id}' was used for another request of this customer",
                 "send a new request_id, or the same request again",
             )
+        answered(stored.decision_id)
         return stored.answer
 
-    async def decision(self, decision_id: str, audience: Audience) -> bytes:
-        """Show a decision: to a reviewer the whole record, to staff the answer for staff."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._desk, self._show, decision_id, audience)
+    async def decision(self, decision_id: str, caller: Key) -> bytes:
+        """Show a decision: to a reviewer the whole record, to its own door the answer."""
+        return await self._at_desk(self._show, decision_id, caller)
 
     async def record_outcome(self, outcome: Outcome) -> bool:
         """Store what happened to a place; False where that was known already."""
-        loop = asyncio.get_running_loop()
-        place = await loop.run_in_executor(self._desk, self._place, outcome)
+        place = await self._at_desk(self._place, outcome)
         return await self.store.add_outcome(outcome, place)
 
     def warm_up(self) -> None:
@@ -102,6 +109,14 @@ class Recommender:
         nobody = unknown_state("nobody", self.clock.now())
         request = RecommendRequest(customer_id="nobody", channel=self.rules.catalog.channel_ids[0])
         self._drawn(request, "reviewer", self.clock.now(), nobody, None, ("warm-up",))
+
+    async def _at_desk(
+        self, work: Callable[P, Result], *given: P.args, **named: P.kwargs
+    ) -> Result:
+        """Have something done by the desk's thread, which then speaks of the same request."""
+        told = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._desk, partial(told.run, work, *given, **named))
 
     def _decide(self, request: RecommendRequest, audience: Audience) -> StoredDecision:
         self._check_names(request)
@@ -116,7 +131,8 @@ class Recommender:
                 422, "as_of", f"{_iso(as_of)} is in the future (now: {_iso(now)})", "leave it out"
             )
         try:
-            record = self.customers.read(request.customer_id)
+            with step("read"):
+                record = self.customers.read(request.customer_id)
         except OnlineStoreError as error:
             logger.warning("degraded: %s", error)
             state = unknown_state(request.customer_id, as_of)
@@ -163,7 +179,8 @@ class Recommender:
         scores: dict[str, OfferScores] | None = None
         if features is not None:
             try:
-                scores = self.scorer.by_models(features, stages)
+                with step("score"):
+                    scores = self.scorer.by_models(features, stages)
             except MODEL_FAILURES as error:
                 logger.error("degraded: the models failed (%s)", type(error).__name__)
                 features, degraded = None, (*degraded, "models: failed")
@@ -188,15 +205,18 @@ class Recommender:
                 policy=self.rules.policy_version,
             ),
         )
-        decision = decide(inputs, self.rules)
+        with step("decide"):
+            decision = decide(inputs, self.rules)
         if features is not None:
             returned = [place.action.offer for place in decision.ranked]
             try:
-                explained = self.scorer.contributions(features, returned)
-                decision = with_contributions(decision, explained, inputs, self.rules)
+                with step("explain"):
+                    explained = self.scorer.contributions(features, returned)
+                    decision = with_contributions(decision, explained, inputs, self.rules)
             except MODEL_FAILURES as error:
                 logger.error("answered without explanation (%s)", type(error).__name__)
         record = DecisionRecord(inputs=inputs, decision=decision)
+        decided(record)
         return _New(
             decision_id=inputs.decision_id,
             customer_id=request.customer_id,
@@ -226,19 +246,14 @@ class Recommender:
             hint = did_you_mean(request.intent.offer, catalog.offer_ids)
             raise RequestRefused.at(422, "intent.offer", problem, hint)
 
-    def _show(self, decision_id: str, audience: Audience) -> bytes:
-        if audience == "customer":
-            raise RequestRefused.at(
-                403,
-                "header Authorization",
-                "decisions are for staff and reviewers, and this is a customer channel's key",
-                "ask with a key of staff or reviewer",
-            )
+    def _show(self, decision_id: str, caller: Key) -> bytes:
         stored = self._stored(decision_id)
-        if audience == "reviewer":
+        if caller.audience == "reviewer":
             return stored.record
         record = DecisionRecord.model_validate_json(stored.record)
-        return answer_bytes(record, self.rules, audience)
+        if not caller.opens(record.inputs.channel):
+            raise not_your_door(caller, record.inputs.channel)
+        return answer_bytes(record, self.rules, caller.audience)
 
     def _stored(self, decision_id: str) -> StoredDecision:
         stored = self.store.by_id(decision_id)

@@ -64,11 +64,11 @@ class Scorer:
             return NO_RELEASE
         if features.version != self.release.feature_set_version:
             return (
-                f"features of set {features.version}, release {self.release.id} was trained with "
+                f"features: of set {features.version}, release {self.release.id} was trained with "
                 f"{self.release.feature_set_version}: publish the online store for this release"
             )
         if features.names != self.release.feature_names:
-            return f"other feature names than release {self.release.id}: publish the store again"
+            return f"features: other names than release {self.release.id}; publish the store again"
         return None
 
     def by_models(self, features: Features, stages: Mapping[str, Stage]) -> dict[str, OfferScores]:

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 # Before bentoml is imported: its telemetry is on unless this says otherwise.
@@ -17,20 +18,24 @@ import bentoml
 from starlette.exceptions import HTTPException
 
 from features.errors import OnePointError
+from serving import metrics
 from serving.app import build_app
-from serving.config import load_service_config
+from serving.config import WorkFolder, load_service_config
 from serving.errors import StoreError
-from serving.keys import KeyRing, read_keys
-from serving.middleware import App, Gate, Receive, Send
-from serving.startup import open_recommender, start_from_environment
+from serving.keys import KeyRing
+from serving.logs import Pseudonyms, pseudonym_key, write_json_lines
+from serving.middleware import PROBES, App, Gate, Receive, Room, Send
+from serving.observed import Observed
+from serving.startup import WORK_VARIABLE, open_recommender, start_from_environment
 
+write_json_lines()
 logger = logging.getLogger("onepoint.serving")
-CONFIG = load_service_config()
+_WORK = os.environ.get(WORK_VARIABLE)
+CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
 # BentoML's own limits are backstops: they answer without a problem body and without Retry-After.
 SLACK_S = 10
 SLACK_REQUESTS = 64
 PROBE_EVERY_S = 1.0
-PROBES = ("/livez", "/readyz", "/healthz")
 
 
 def leave_with(parent: int) -> None:
@@ -88,12 +93,15 @@ class NothingBesides:
     name="onepoint",
     workers=CONFIG.workers,
     traffic={
-        "timeout": CONFIG.timeout_s * 2 + SLACK_S,
+        "timeout": CONFIG.deadline_s * 2 + SLACK_S,
         "max_concurrency": (CONFIG.max_concurrency + SLACK_REQUESTS) * CONFIG.workers,
     },
     # They are labelled by the raw path, so every decision id would become a time series.
     metrics={"enabled": False},
     monitoring={"enabled": False},
+    # Both would write raw paths, and with them ids; ours name the route's template.
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},
 )
 @bentoml.asgi_app(DOOR, path="/")
 class OnePointService:
@@ -102,15 +110,16 @@ class OnePointService:
     def __init__(self) -> None:
         try:
             start = start_from_environment()
-            keys = KeyRing(read_keys(start.work.keys))
+            keys = KeyRing(start.work.keys)
+            pseudonyms = Pseudonyms(pseudonym_key(start.work.pseudonym_key))
             self._recommender = open_recommender(start, CONFIG)
         except OnePointError as error:
             logger.error("not started: %s", error)
             raise
-        app = build_app(self._recommender)
-        DOOR.behind = Gate(
-            app, keys, CONFIG.max_body_bytes, CONFIG.max_concurrency, CONFIG.timeout_s
-        )
+        metrics.forget_dead_workers()
+        metrics.serve_release(self._recommender.scorer.release)
+        gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
+        DOOR.behind = Room(Observed(gate, pseudonyms), CONFIG.max_concurrency)
         leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
@@ -122,6 +131,7 @@ class OnePointService:
     def stop(self) -> None:
         """Write what waits, then close the files."""
         self._recommender.close()
+        metrics.leave()
 
     async def __is_alive__(self) -> bool:
         """Say yes: the process answers, and a broken disk is no reason to kill it."""

@@ -13,7 +13,8 @@ from features.online import OnlineStoreError
 from serving.config import CATALOGS, Clock, ServiceConfig, WorkFolder, load_service_config
 from serving.decide.rulebook import Rulebook, load_rulebook
 from serving.errors import StartError
-from serving.keys import KeyRing, read_keys
+from serving.keys import read_keys
+from serving.logs import pseudonym_key
 from serving.recommender import Recommender
 from serving.scoring import Scorer
 from serving.stores.decisions import open_decision_store
@@ -81,8 +82,10 @@ def check_start(start: Start) -> None:
     corrupt release, other ids than the release was trained with, an absent online store, a
     decision store that cannot be written.
     """
-    KeyRing(read_keys(start.work.keys))
-    config = load_service_config()
+    if not read_keys(start.work.keys).keys:
+        raise StartError(f"{start.work.keys}: holds no key; make one with `serving keys add`")
+    pseudonym_key(start.work.pseudonym_key)
+    config = load_service_config(start.work)
     recommender = open_recommender(start, config)
     try:
         recommender.customers.current()

@@ -5,25 +5,37 @@ import json
 
 import pytest
 
-from serving.keys import KeyRing, parse_keys
-from serving.middleware import AUDIENCE, Gate
-
-KEYS = {"customer": "c" * 16, "staff": "s" * 16, "reviewer": "r" * 16}
-
-
-def gate(app, **limits) -> Gate:
-    given = {"max_body_bytes": 1024, "max_concurrency": 2, "timeout_s": 0.2, **limits}
-    return Gate(app, KeyRing(KEYS), **given)
+from serving.app import build_app
+from serving.keys import VERBS, KeyRing
+from serving.middleware import CALLER, Gate, Room, verb_of
+from serving.trial_keys import write_trial_keys
 
 
-def scope(scope_of_key="staff", path="/v1/recommend", **headers):
-    given = {
-        "authorization": f"Bearer {KEYS[scope_of_key]}",
-        "content-type": "application/json",
-        **headers,
-    }
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
-    return {"type": "http", "method": "POST", "path": path, "headers": raw}
+@pytest.fixture
+def gate(tmp_path):
+    """Make the gate in front of an app; `scope` makes requests with its keys."""
+    file = tmp_path / "keys.yaml"
+    drawn = write_trial_keys(file, tmp_path / "trial_keys.env")
+
+    def make(app, **limits) -> Gate:
+        return Gate(app, KeyRing(file), **{"max_body_bytes": 1024, "deadline_s": 0.2, **limits})
+
+    make.keys = drawn
+    return make
+
+
+@pytest.fixture
+def scope(gate):
+    def make(whose="staff", method="POST", path="/v1/recommend", **headers):
+        given = {
+            "authorization": f"Bearer {gate.keys[whose]}",
+            "content-type": "application/json",
+            **headers,
+        }
+        raw = [(name.encode(), value.encode()) for name, value in given.items()]
+        return {"type": "http", "method": method, "path": path, "headers": raw}
+
+    return make
 
 
 async def call(app, of, body=b"{}", pause=None):
@@ -48,23 +60,25 @@ async def call(app, of, body=b"{}", pause=None):
 async def echo(of, receive, send):
     """An app that says who asks, and with what body."""
     message = await receive()
-    content = json.dumps({"audience": of.get(AUDIENCE), "body": message["body"].decode()})
+    caller = of.get(CALLER)
+    told = {"audience": caller.audience if caller else None, "body": message["body"].decode()}
+    content = json.dumps(told)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": content.encode()})
 
 
-@pytest.mark.parametrize("audience", ["customer", "staff", "reviewer"])
-def test_the_key_says_who_asks_and_the_body_passes_whole(audience):
+@pytest.mark.parametrize("audience", ["customer", "staff"])
+def test_the_key_says_who_asks_and_the_body_passes_whole(gate, scope, audience):
     status, _, said = asyncio.run(call(gate(echo), scope(audience), b'{"a": 1}'))
     assert (status, said) == (200, {"audience": audience, "body": '{"a": 1}'})
 
 
-def test_the_audience_cannot_be_brought_along():
-    forged = {**scope("customer"), AUDIENCE: "reviewer"}
+def test_the_audience_cannot_be_brought_along(gate, scope):
+    forged = {**scope("customer"), CALLER: "reviewer"}
     assert asyncio.run(call(gate(echo), forged))[2]["audience"] == "customer"
 
 
-def test_an_app_that_takes_too_long_is_503_with_retry_after():
+def test_an_app_that_takes_too_long_is_503_with_retry_after(gate, scope):
     async def slow(of, receive, send):
         await asyncio.sleep(5)
 
@@ -73,13 +87,15 @@ def test_an_app_that_takes_too_long_is_503_with_retry_after():
     assert "0.2 s" in said["detail"]
 
 
-def test_a_body_that_does_not_come_is_408():
+def test_a_body_that_does_not_come_is_408(gate, scope):
     status, headers, said = asyncio.run(call(gate(echo), scope(), pause=0.5))
     assert (status, headers["connection"]) == (408, "close")
     assert said["errors"][0]["place"] == "body"
 
 
 def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
+    """Nothing of who is sent away is read: neither key nor type nor body."""
+    anybody = {"type": "http", "method": "POST", "path": "/v1/recommend", "headers": []}
     release = asyncio.Event()
 
     async def waiting(of, receive, send):
@@ -87,21 +103,32 @@ def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
         await echo(of, receive, send)
 
     async def crowd():
-        door = gate(waiting, timeout_s=5)
-        inside = [asyncio.create_task(call(door, scope())) for _ in range(2)]
+        door = Room(waiting, max_concurrency=2)
+        inside = [asyncio.create_task(call(door, anybody)) for _ in range(2)]
         await asyncio.sleep(0.05)
-        turned_away = await call(door, scope())
-        probe = asyncio.create_task(call(door, {**scope(path="/livez"), "headers": []}))
+        turned_away = await call(door, anybody)
+        probe = asyncio.create_task(call(door, {**anybody, "path": "/livez"}))
         release.set()
         first = await asyncio.gather(*inside)
-        return turned_away, [one[0] for one in first], (await probe)[0], await call(door, scope())
+        return turned_away, [one[0] for one in first], (await probe)[0], await call(door, anybody)
 
     turned_away, first, probe, after = asyncio.run(crowd())
-    assert (turned_away[0], turned_away[1]["retry-after"]) == (503, "1")
+    assert (turned_away[0], turned_away[1]["retry-after"]) == (429, "1")
     assert first == [200, 200]
     assert probe == 200
     assert after[0] == 200
 
 
-def test_keys_may_hold_an_equals_sign():
-    assert parse_keys("staff=0123456789abcde=") == {"staff": "0123456789abcde="}
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/outcomes", "/v1/interactions"])
+def test_a_reviewer_writes_nothing(gate, scope, path):
+    status, _, said = asyncio.run(call(gate(echo), scope("reviewer", path=path)))
+    assert status == 403
+    assert "writes nothing" in said["detail"]
+    assert said["errors"][0]["remedy"] == "it may: read, metrics, docs"
+
+
+def test_every_route_asks_for_a_verb_that_a_key_can_have():
+    routes = [(route.path, method) for route in build_app(None).routes for method in route.methods]
+    assert ("/metrics", "GET") in routes
+    for path, method in routes:
+        assert verb_of(method, path) in VERBS, (path, method)

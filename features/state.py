@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
+from pydantic import Field
+
 from features.config import StrictConfig
 
 
@@ -50,7 +52,7 @@ class Restriction(StrictConfig):
 class RiskAssessment(StrictConfig):
     """The newest risk assessment; it may have expired."""
 
-    level: int
+    level: int = Field(ge=1, le=5)
     assessed_at: datetime
     expires_at: datetime
 

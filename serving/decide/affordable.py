@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from features.catalog import Channel, Offer
+from features.catalog import Channel
+from serving.decide.actions import Actions
 from serving.decide.case import Case
-from serving.decide.rules import action_rule
+from serving.decide.rules import rule
 
 
-@action_rule("affordable", "capacity_full")
-def is_full(case: Case, offer: Offer, handle: Channel) -> bool:
-    """Veto a channel that has not the minutes left that this would take."""
-    return not has_minutes(case, handle)
+@rule("affordable", "capacity_full")
+def capacity_full(case: Case) -> Actions:
+    """Veto the channels that have not the minutes left that one more customer would take."""
+    return case.sets.at(one.id for one in case.sets.handles if not has_minutes(case, one))
 
 
 def has_minutes(case: Case, handle: Channel) -> bool:

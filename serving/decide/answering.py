@@ -121,7 +121,7 @@ def _exclusion_values(excluded: ExcludedAction, case: Case) -> Mapping[str, Valu
     """Fill in what an exclusion's sentence may name: risk levels, and the days of a refusal."""
     offer = case.rules.catalog.offer_by_id[excluded.offer]
     values: dict[str, Value] = {}
-    newest, refusal = case.state.risk_assessment, case.refusal_in_force(offer)
+    newest, refusal = case.state.risk_assessment, case.refused.get(offer.id)
     if newest is not None and offer.risk_level is not None:
         values |= {"r": str(offer.risk_level), "c": str(newest.level)}
     if refusal is not None:

@@ -13,7 +13,9 @@ from features.catalog import STAGES, Channel, Offer, Stage
 from features.state import CustomerState, Refusal
 from features.tables import PERSONALISATION
 from serving.contract import Intent
+from serving.decide.actions import Actions, ActionSets
 from serving.decide.calendar_days import age_on, local_day, months_after, utc
+from serving.decide.deployment import Deployment
 from serving.decide.record import DecisionInputs
 
 if TYPE_CHECKING:
@@ -53,6 +55,21 @@ class Case:
     def outbound(self) -> bool:
         """Whether we would go to the customer unasked."""
         return self.inputs.direction == "outbound"
+
+    @property
+    def sets(self) -> ActionSets:
+        """The candidates, and the sets of them that rules speak of."""
+        return self.rules.sets
+
+    @property
+    def reach(self) -> Channel:
+        """The channel where the customer is or, outbound, would be spoken to."""
+        return self.rules.catalog.channel_by_id[self.inputs.channel]
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """What the scorecard forbids this customer, at the stages that come next for him."""
+        return self.rules.deployment(tuple(self.stages.values()), self.segment)
 
     def cell(self, offer: Offer, handle: Channel) -> Cell | None:
         """Read the scorecard for this customer, at the stage that comes next for him.
@@ -100,9 +117,10 @@ class Case:
         birthday = months_after(local_day(newest.assessed_at, self.zone), months)
         return self.today >= birthday or self.now >= utc(newest.expires_at)
 
-    def only_serves(self, offer: Offer) -> bool:
-        """Whether he came to be served in a product he holds, so that nothing is sold."""
-        return self.stages[offer.id] == "servicing" and offer.id in self.held
+    @cached_property
+    def served(self) -> Actions:
+        """The offers he holds and came to be served in, so that nothing is sold."""
+        return self.sets.of(one for one in self.held if self.stages.get(one) == "servicing")
 
     def not_known(self, table: str) -> bool:
         """Whether this bank does not bring a table, or the customer's record cannot be read."""
@@ -118,20 +136,29 @@ class Case:
         """Return the day the customer refused, as the bank counts days."""
         return local_day(refusal.refused_at, self.zone)
 
-    def refusal_in_force(self, offer: Offer) -> Refusal | None:
-        """Find the newest refusal that still holds an offer back; credit is refused by category."""
-        if self.intent_offer == offer.id and self.rules.policy.cool_downs.lifted_by_intent:
-            return None
-        known = self.rules.catalog.offer_by_id
+    @cached_property
+    def refused(self) -> dict[str, Refusal]:
+        """The offers that a refusal still holds back, with the newest such; credit by category."""
+        found: dict[str, Refusal] = {}
         for refusal in self.state.refusals:
-            same = refusal.offer == offer.id
-            if not same and offer.suitability == "credit" and refusal.offer in known:
-                refused = known[refusal.offer]
-                same = (refused.suitability, refused.category) == ("credit", offer.category)
-            said = utc(refusal.refused_at) <= self.now
-            if same and said and self.today < self.refusal_until(refusal, offer):
-                return refusal
-        return None
+            if utc(refusal.refused_at) > self.now:
+                continue
+            for offer in self._alike(refusal.offer):
+                if self.today < self.refusal_until(refusal, offer):
+                    found.setdefault(offer.id, refusal)
+        if self.rules.policy.cool_downs.lifted_by_intent and self.intent_offer is not None:
+            found.pop(self.intent_offer, None)
+        return found
+
+    def _alike(self, refused: str) -> list[Offer]:
+        """List what a refusal speaks of: the offer itself, of credit its whole category."""
+        offer = self.rules.catalog.offer_by_id.get(refused)
+        if offer is None:
+            return []
+        if offer.suitability != "credit":
+            return [offer]
+        kind = (offer.suitability, offer.category)
+        return [one for one in self.rules.catalog.offers if (one.suitability, one.category) == kind]
 
 
 def make_case(inputs: DecisionInputs, rules: Rulebook) -> Case:

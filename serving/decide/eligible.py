@@ -2,121 +2,135 @@
 
 from __future__ import annotations
 
-from features.catalog import Channel, Offer
+from features.catalog import Offer
+from serving.decide.actions import NOTHING, Actions
 from serving.decide.case import Case
-from serving.decide.rules import action_rule, offer_rule
+from serving.decide.rules import rule, sale_rule
 
 
-@offer_rule("eligible", "restrictions_unknown")
-def cannot_read_restrictions(case: Case, offer: Offer) -> bool:
+@sale_rule("eligible", "restrictions_unknown")
+def restrictions_unreadable(case: Case) -> Actions:
     """Nothing is marketed while the customer's record, and so a restriction, cannot be read."""
-    return case.unknown and case.rules.policy.restrictions.kept and offer.kind == "product"
+    unknown = case.unknown and case.rules.policy.restrictions.kept
+    return case.sets.products if unknown else NOTHING
 
 
-@offer_rule("eligible", "aml_high")
-def is_high_aml_risk(case: Case, offer: Offer) -> bool:
+@sale_rule("eligible", "aml_high")
+def high_aml_risk(case: Case) -> Actions:
     """No product is marketed to a customer of high money-laundering risk."""
-    return "aml_high" in case.restrictions and offer.kind == "product"
+    return case.sets.products if "aml_high" in case.restrictions else NOTHING
 
 
-@offer_rule("eligible", "minor")
-def is_minor(case: Case, offer: Offer) -> bool:
+@sale_rule("eligible", "minor")
+def minors(case: Case) -> Actions:
     """No investment, insurance or credit for minors and people of limited legal capacity."""
-    if offer.suitability == "none":
-        return False
     young = case.age is not None and case.age < case.rules.policy.adult_age
-    return young or bool(case.restrictions & {"minor", "limited_capacity"})
+    if young or not case.restrictions.isdisjoint(("minor", "limited_capacity")):
+        return case.sets.offers(_binds_for_long)
+    return NOTHING
 
 
-@offer_rule("eligible", "overdue_restriction")
-def is_restricted_for_overdue(case: Case, offer: Offer) -> bool:
+@sale_rule("eligible", "overdue_restriction")
+def restricted_for_overdue(case: Case) -> Actions:
     """No credit while a restriction for overdue debts is in force."""
-    return "overdue" in case.restrictions and offer.suitability == "credit"
+    return case.sets.credit if "overdue" in case.restrictions else NOTHING
 
 
-@offer_rule("eligible", "age_unknown")
-def cannot_know_age(case: Case, offer: Offer) -> bool:
-    """Hold back an offer bound to an age where the birth date is not known."""
-    bound = offer.minimum_age > 0 or offer.maximum_age < 130
-    return case.age is None and bound
+@sale_rule("eligible", "age_unknown")
+def age_unknown(case: Case) -> Actions:
+    """Hold back offers bound to an age where the birth date is not known."""
+    return case.sets.offers(_is_bound_to_an_age) if case.age is None else NOTHING
 
 
-@offer_rule("eligible", "age_out_of_range")
-def is_out_of_age(case: Case, offer: Offer) -> bool:
-    """Veto an offer whose holders must be younger or older than he is."""
-    return case.age is not None and not offer.minimum_age <= case.age <= offer.maximum_age
+@sale_rule("eligible", "age_out_of_range")
+def age_out_of_range(case: Case) -> Actions:
+    """Veto offers whose holders must be younger or older than he is."""
+    return NOTHING if case.age is None else case.sets.closed_to(case.age)
 
 
-@offer_rule("eligible", "already_holds")
-def holds_it(case: Case, offer: Offer) -> bool:
+@sale_rule("eligible", "already_holds")
+def already_held(case: Case) -> Actions:
     """Veto what he has already where one is enough; he may ask about it and rate it."""
-    if offer.repeatable or offer.id not in case.held:
-        return False
-    return case.stages[offer.id] not in ("inquiry", "rating")
+    asks = ("inquiry", "rating")
+    held = (offer for offer in case.held if case.stages.get(offer) not in asks)
+    return case.sets.of(held) & case.sets.offers(_is_enough_once)
 
 
-@offer_rule("eligible", "means_unknown")
-def cannot_know_means(case: Case, offer: Offer) -> bool:
-    """Hold back a large minimum amount where the customer's assets are not known."""
-    unknown = case.state.assets_cny is None
-    return unknown and offer.minimum_cny > case.rules.policy.unknown_means_up_to_cny
+@sale_rule("eligible", "means_unknown")
+def means_unknown(case: Case) -> Actions:
+    """Hold back large minimum amounts where the customer's assets are not known."""
+    if case.state.assets_cny is not None:
+        return NOTHING
+    return case.sets.above(case.rules.policy.unknown_means_up_to_cny)
 
 
-@offer_rule("eligible", "below_minimum")
-def is_below_minimum(case: Case, offer: Offer) -> bool:
-    """Veto a minimum amount above all the assets the customer has with us."""
-    return case.state.assets_cny is not None and offer.minimum_cny > case.state.assets_cny
-
-
-@offer_rule("eligible", "assessment_not_due")
-def needs_no_assessment(case: Case, offer: Offer) -> bool:
-    """Veto the renewal of an assessment that is valid for long."""
-    services = case.rules.policy.services
-    if offer.id != services.risk_assessment or _asked_for(case, offer):
-        return False
-    if case.not_known("risk_assessments"):
-        return True
-    until = case.assessment_valid_until
-    return until is not None and (until - case.today).days > services.renew_within_days
-
-
-@offer_rule("eligible", "no_identity_need")
-def needs_no_identity_update(case: Case, offer: Offer) -> bool:
-    """Veto the identity update unless the counter must check who he is, or nothing is known."""
-    if offer.id != case.rules.policy.services.identity or _asked_for(case, offer):
-        return False
-    return not (case.unknown or "anti_fraud" in case.restrictions)
-
-
-@offer_rule("eligible", "no_benefit")
-def has_no_benefit(case: Case, offer: Offer) -> bool:
-    """Veto a benefit for who has not the assets for it, or refused personalisation."""
-    services = case.rules.policy.services
-    if offer.id != services.benefit or _asked_for(case, offer) or case.unknown:
-        return False
+@sale_rule("eligible", "below_minimum")
+def below_minimum(case: Case) -> Actions:
+    """Veto minimum amounts above all the assets the customer has with us."""
     assets = case.state.assets_cny
-    return not case.personal or assets is None or assets < services.benefit_from_cny
+    return NOTHING if assets is None else case.sets.above(assets)
 
 
-@offer_rule("eligible", "no_complaint")
-def has_no_complaint(case: Case, offer: Offer) -> bool:
+@sale_rule("eligible", "assessment_not_due")
+def assessment_not_due(case: Case) -> Actions:
+    """Veto the renewal of an assessment that is valid for long."""
+    services, until = case.rules.policy.services, case.assessment_valid_until
+    if case.not_known("risk_assessments"):
+        return _unless_asked_for(case, services.risk_assessment)
+    if until is None or (until - case.today).days <= services.renew_within_days:
+        return NOTHING
+    return _unless_asked_for(case, services.risk_assessment)
+
+
+@sale_rule("eligible", "no_identity_need")
+def no_identity_need(case: Case) -> Actions:
+    """Veto the identity update unless the counter must check who he is, or nothing is known."""
+    if case.unknown or "anti_fraud" in case.restrictions:
+        return NOTHING
+    return _unless_asked_for(case, case.rules.policy.services.identity)
+
+
+@sale_rule("eligible", "no_benefit")
+def no_benefit(case: Case) -> Actions:
+    """Veto a benefit for who has not the assets for it, or refused personalisation."""
+    assets, services = case.state.assets_cny, case.rules.policy.services
+    entitled = case.personal and assets is not None and assets >= services.benefit_from_cny
+    return NOTHING if case.unknown or entitled else _unless_asked_for(case, services.benefit)
+
+
+@sale_rule("eligible", "no_complaint")
+def no_complaint(case: Case) -> Actions:
     """Veto care for a complaint where none is open."""
-    if offer.id != case.rules.policy.services.complaint or _asked_for(case, offer):
-        return False
-    return not case.complaint_open
+    if case.complaint_open:
+        return NOTHING
+    return _unless_asked_for(case, case.rules.policy.services.complaint)
 
 
-@action_rule("eligible", "anti_fraud_counter_only")
-def must_go_to_counter(case: Case, offer: Offer, handle: Channel) -> bool:
+@rule("eligible", "anti_fraud_counter_only")
+def anti_fraud_hold(case: Case) -> Actions:
     """Under an anti-fraud hold only the counter acts; so too where no hold can be ruled out."""
     restrictions = case.rules.policy.restrictions
-    held = "anti_fraud" in case.restrictions or (case.unknown and restrictions.kept)
-    return held and handle.id not in restrictions.anti_fraud_channels
+    if "anti_fraud" in case.restrictions or (case.unknown and restrictions.kept):
+        return case.sets.everything & ~case.sets.at(restrictions.anti_fraud_channels)
+    return NOTHING
 
 
-def _asked_for(case: Case, offer: Offer) -> bool:
-    """Whether he came for it, or is in the middle of it: reason enough for a service."""
-    if case.intent_offer == offer.id:
-        return True
+def _binds_for_long(offer: Offer) -> bool:
+    return offer.suitability != "none"
+
+
+def _is_bound_to_an_age(offer: Offer) -> bool:
+    return offer.minimum_age > 0 or offer.maximum_age < 130
+
+
+def _is_enough_once(offer: Offer) -> bool:
+    return not offer.repeatable
+
+
+def _unless_asked_for(case: Case, service: str | None) -> Actions:
+    """Veto a service, unless he came for it or is in the middle of it: reason enough."""
     broken = case.state.broken_application
-    return case.personal and broken is not None and broken.offer == offer.id
+    begun = case.personal and broken is not None and broken.offer == service
+    if service is None or service == case.intent_offer or begun:
+        return NOTHING
+    return case.sets.offer[service]

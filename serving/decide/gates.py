@@ -3,102 +3,85 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
-from features.catalog import Channel, Offer
+from features.catalog import Channel
 from serving.contract import Considered
 from serving.decide import affordable, deployable, eligible, permitted, suitable
+from serving.decide.actions import Actions, ActionSets, Row
 from serving.decide.case import Case
 from serving.decide.record import ExcludedAction
-from serving.decide.rules import ACTION_RULES, GATES, OFFER_RULES, Gate
+from serving.decide.rules import GATES, RULES, Rule
 
 _GATE_FILES = (eligible, suitable, deployable, permitted, affordable)  # importing them registers
 
 ANY_HANDLE = "*"
 """Handle of an exclusion that holds at every channel for the same reason."""
 
-Removal = tuple[Gate, str]
-
 
 @dataclass(frozen=True)
 class Sifted:
-    """What is left of the candidates: by offer the handles, in catalog order.
+    """What is left of the candidates, and what each rule removed, in the order of the gates.
 
-    ``excluded`` names each removed candidate once; one entry with handle `*` stands for all
-    handles of an offer where gate and reason are the same.
+    Every candidate is in ``alive`` or in one of ``removed``, and in one only.
     """
 
-    survivors: dict[str, tuple[Channel, ...]]
-    excluded: tuple[ExcludedAction, ...]
+    sets: ActionSets
+    alive: Actions
+    removed: tuple[tuple[Rule, Actions], ...]
     considered: Considered
 
+    @property
+    def survivors(self) -> dict[str, tuple[Channel, ...]]:
+        """By offer the handles that are left, in catalog order."""
+        sets = self.sets
+        return {offer: sets.channels(row) for offer, row in sets.rows(self.alive)}
 
-def exclusion_codes() -> tuple[str, ...]:
-    """Every reason code a gate can give, gate by gate."""
-    codes: list[str] = []
-    for gate in GATES:
-        codes += [rule.code for rule in OFFER_RULES[gate]]
-        codes += [rule.code for rule in ACTION_RULES[gate]]
-    return tuple(dict.fromkeys(codes))
+    @cached_property
+    def excluded(self) -> tuple[ExcludedAction, ...]:
+        """Each removed candidate as it stands in the record.
+
+        One entry with handle `*` stands for all handles of an offer where the reason is the same.
+        """
+        return tuple(
+            one
+            for by, actions in self.removed
+            for offer, row in self.sets.rows(actions)
+            for one in _excluded(by, self.sets, offer, row)
+        )
 
 
 def sift(case: Case) -> Sifted:
     """Send every offer at every handle channel through the gates.
 
-    Serving what the customer holds sells nothing: there the vetoes of whole offers (risk, age,
-    cool-down, complaint…) are not asked, those of channels and of the scorecard are.
+    Serving what the customer holds sells nothing: there the vetoes of sales (risk, age,
+    cool-down, complaint…) do not hold, those of channels and of the scorecard do.
     """
-    catalog = case.rules.catalog
-    handles = case.rules.handles
-    left = dict.fromkeys(GATES, 0)
-    survivors: dict[str, tuple[Channel, ...]] = {}
-    excluded: list[ExcludedAction] = []
-    for offer in catalog.offers:
-        removed: dict[str, Removal] = {}
-        alive = handles
-        for gate in GATES:
-            alive = _pass(case, offer, alive, gate, removed)
-            if not alive:
-                break
-            left[gate] += len(alive)
-        if alive:
-            survivors[offer.id] = alive
-        excluded.extend(_exclusions(offer, handles, removed))
-    total = len(catalog.offers) * len(handles)
-    return Sifted(survivors, tuple(excluded), Considered(candidates=total, **left))
+    alive, unsold = case.sets.everything, ~case.served
+    removed: list[tuple[Rule, Actions]] = []
+    left: dict[str, int] = {}
+    for gate in GATES:
+        for one in RULES[gate]:
+            vetoed = one.vetoes(case) & alive
+            if one.sale:
+                vetoed &= unsold
+            if vetoed:
+                removed.append((one, vetoed))
+                alive &= ~vetoed
+        left[gate] = alive.bit_count()
+    considered = Considered(candidates=case.sets.everything.bit_count(), **left)
+    return Sifted(case.sets, alive, tuple(removed), considered)
 
 
-def _pass(
-    case: Case,
-    offer: Offer,
-    alive: tuple[Channel, ...],
-    gate: Gate,
-    removed: dict[str, Removal],
-) -> tuple[Channel, ...]:
-    sells = not case.only_serves(offer)
-    for whole in OFFER_RULES[gate] if sells or gate == "deployable" else ():
-        if whole.vetoes(case, offer):
-            for handle in alive:
-                removed[handle.id] = (gate, whole.code)
-            return ()
-    passed: list[Channel] = []
-    for handle in alive:
-        for rule in ACTION_RULES[gate]:
-            if rule.vetoes(case, offer, handle):
-                removed[handle.id] = (gate, rule.code)
-                break
-        else:
-            passed.append(handle)
-    return tuple(passed)
+def exclusion_codes() -> tuple[str, ...]:
+    """Every reason code a gate can give, gate by gate."""
+    return tuple(dict.fromkeys(one.code for gate in GATES for one in RULES[gate]))
 
 
-def _exclusions(
-    offer: Offer, handles: tuple[Channel, ...], removed: dict[str, Removal]
-) -> list[ExcludedAction]:
-    kinds = set(removed.values())
-    if len(removed) == len(handles) and len(kinds) == 1:
-        gate, code = kinds.pop()
-        return [ExcludedAction(offer=offer.id, handle=ANY_HANDLE, gate=gate, reason=code)]
-    return [
-        ExcludedAction(offer=offer.id, handle=handle, gate=gate, reason=code)
-        for handle, (gate, code) in removed.items()
-    ]
+@lru_cache(maxsize=2**16)  # the same few thousand, for millions of customers
+def _excluded(by: Rule, sets: ActionSets, offer: str, row: Row) -> tuple[ExcludedAction, ...]:
+    everywhere = row == sets.row
+    handles = (ANY_HANDLE,) if everywhere else tuple(one.id for one in sets.channels(row))
+    return tuple(
+        ExcludedAction(offer=offer, handle=one, gate=by.gate, reason=by.code) for one in handles
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from serving.decide.actions import needs_assessment
 from serving.decide.case import Case, make_case
 from serving.decide.exploration import Draw, draw, seed_of
 from serving.decide.gates import sift
 from serving.decide.reasons import model_reasons, reasons_for
 from serving.decide.record import Contributions, Decision, DecisionInputs, RankedAction
 from serving.decide.rulebook import Rulebook
-from serving.decide.suitable import needs_assessment
 from serving.decide.valuation import Arm, value_arms
 
 

@@ -14,6 +14,8 @@ from features.catalog import Catalog, Channel, Stage, load_catalog
 from features.config import parse_config, read_yaml
 from features.errors import ConfigError, did_you_mean
 from serving.decide.cells import Cell, Cells, fill_cells
+from serving.decide.actions import ActionSets
+from serving.decide.deployment import Deployment, deployment_of
 from serving.decide.gates import exclusion_codes
 from serving.decide.phrases import Phrases, parse_phrases
 from serving.decide.policy import Policy
@@ -43,6 +45,24 @@ class Rulebook:
     def handles(self) -> tuple[Channel, ...]:
         """The channels where a step can be handled, in catalog order."""
         return tuple(self.catalog.channel_by_id[handle] for handle in self.catalog.handle_ids)
+
+    @cached_property
+    def sets(self) -> ActionSets:
+        """The candidates, as the gates count with them."""
+        return ActionSets(self.catalog)
+
+    @cached_property
+    def _deployments(self) -> dict[tuple[tuple[Stage, ...], str], Deployment]:
+        return {}
+
+    def deployment(self, stages: tuple[Stage, ...], segment: str) -> Deployment:
+        """Say what the scorecard forbids a segment at these stages, one an offer; remembered."""
+        found = self._deployments.get((stages, segment))
+        if found is None:
+            by_offer = dict(zip(self.catalog.offer_ids, stages, strict=True))
+            found = deployment_of(by_offer, segment, self.cells, self.sets)
+            self._deployments[stages, segment] = found
+        return found
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -1,8 +1,8 @@
 """The register of vetoes: a rule is one function, written in the file of its gate.
 
-An *offer rule* vetoes an offer wherever it is handled; an *action rule* vetoes it at one handle
-channel. Within a gate the offer rules are asked first, then the action rules, each in the order
-they are written; the first that vetoes gives the one primary reason code.
+A rule names the candidates that it vetoes for this customer. The gates ask in their order, and
+within a gate the rules in the order they are written; the first that vetoes a candidate gives its
+one primary reason code.
 """
 
 from __future__ import annotations
@@ -11,53 +11,44 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from features.catalog import Channel, Offer
+from serving.decide.actions import Actions
 from serving.decide.case import Case
 
 Gate = Literal["eligible", "suitable", "deployable", "permitted", "affordable"]
 GATES: tuple[Gate, ...] = ("eligible", "suitable", "deployable", "permitted", "affordable")
 
-OfferVeto = Callable[[Case, Offer], bool]
-ActionVeto = Callable[[Case, Offer, Channel], bool]
+Vetoes = Callable[[Case], Actions]
 
 
-@dataclass(frozen=True)
-class OfferRule:
-    """A veto of an offer at every channel; `code` is its reason."""
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A veto: its gate, its reason code, and the function that names what it vetoes.
 
-    gate: Gate
-    code: str
-    vetoes: OfferVeto
-
-
-@dataclass(frozen=True)
-class ActionRule:
-    """A veto of an offer at one handle channel; `code` is its reason."""
+    ``sale``: it forbids selling, so that it does not hold where he is served in what he holds.
+    """
 
     gate: Gate
     code: str
-    vetoes: ActionVeto
+    vetoes: Vetoes
+    sale: bool
 
 
-OFFER_RULES: dict[Gate, list[OfferRule]] = {gate: [] for gate in GATES}
-ACTION_RULES: dict[Gate, list[ActionRule]] = {gate: [] for gate in GATES}
+RULES: dict[Gate, list[Rule]] = {gate: [] for gate in GATES}
 
 
-def offer_rule(gate: Gate, code: str) -> Callable[[OfferVeto], OfferVeto]:
-    """Register a function as a veto of whole offers."""
+def rule(gate: Gate, code: str) -> Callable[[Vetoes], Vetoes]:
+    """Register a function as a veto."""
+    return _into(gate, code, sale=False)
 
-    def register(vetoes: OfferVeto) -> OfferVeto:
-        OFFER_RULES[gate].append(OfferRule(gate, code, vetoes))
+
+def sale_rule(gate: Gate, code: str) -> Callable[[Vetoes], Vetoes]:
+    """Register a function as a veto of selling; serving what the customer holds sells nothing."""
+    return _into(gate, code, sale=True)
+
+
+def _into(gate: Gate, code: str, sale: bool) -> Callable[[Vetoes], Vetoes]:
+    def enter(vetoes: Vetoes) -> Vetoes:
+        RULES[gate].append(Rule(gate, code, vetoes, sale))
         return vetoes
 
-    return register
-
-
-def action_rule(gate: Gate, code: str) -> Callable[[ActionVeto], ActionVeto]:
-    """Register a function as a veto of an offer at a channel."""
-
-    def register(vetoes: ActionVeto) -> ActionVeto:
-        ACTION_RULES[gate].append(ActionRule(gate, code, vetoes))
-        return vetoes
-
-    return register
+    return enter

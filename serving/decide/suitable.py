@@ -2,80 +2,67 @@
 
 from __future__ import annotations
 
-from features.catalog import Channel, Offer
+from serving.decide.actions import NOTHING, Actions
 from serving.decide.case import Case
-from serving.decide.rules import action_rule, offer_rule
+from serving.decide.rules import sale_rule
 
 
-def needs_assessment(offer: Offer) -> bool:
-    """Whether only who has a valid risk assessment may be offered it.
-
-    Investments and funds always; insurance where it carries a risk level, for then it invests.
-    """
-    return offer.risk_level is not None and offer.suitability in ("investment", "fund", "insurance")
-
-
-@offer_rule("suitable", "risk_assessment_unknown")
-def cannot_know_tolerance(case: Case, offer: Offer) -> bool:
+@sale_rule("suitable", "risk_assessment_unknown")
+def tolerance_unknown(case: Case) -> Actions:
     """Without the table of risk assessments no investment is offered to anybody."""
-    return needs_assessment(offer) and case.not_known("risk_assessments")
+    return case.sets.investments if case.not_known("risk_assessments") else NOTHING
 
 
-@offer_rule("suitable", "risk_assessment_missing")
-def has_no_assessment(case: Case, offer: Offer) -> bool:
+@sale_rule("suitable", "risk_assessment_missing")
+def assessment_missing(case: Case) -> Actions:
     """Veto investments for who never took the risk assessment."""
-    return needs_assessment(offer) and case.assessment_valid_until is None
+    return case.sets.investments if case.assessment_valid_until is None else NOTHING
 
 
-@offer_rule("suitable", "risk_assessment_expired")
-def has_expired_assessment(case: Case, offer: Offer) -> bool:
+@sale_rule("suitable", "risk_assessment_expired")
+def assessment_expired(case: Case) -> Actions:
     """Veto investments where the assessment expired, or is twelve months old to the day."""
-    return needs_assessment(offer) and case.assessment_expired
+    return case.sets.investments if case.assessment_expired else NOTHING
 
 
-@offer_rule("suitable", "risk_above_tolerance")
-def is_too_risky(case: Case, offer: Offer) -> bool:
-    """Veto a product whose risk level is above the customer's tolerance."""
+@sale_rule("suitable", "risk_above_tolerance")
+def risk_above_tolerance(case: Case) -> Actions:
+    """Veto investments whose risk level is above the customer's tolerance."""
     newest = case.state.risk_assessment
-    if newest is None or offer.risk_level is None or not needs_assessment(offer):
-        return False
-    return offer.risk_level > newest.level
+    return NOTHING if newest is None else case.sets.risk_from[newest.level + 1]
 
 
-@offer_rule("suitable", "senior_high_risk")
-def is_too_risky_for_seniors(case: Case, offer: Offer) -> bool:
-    """Never offer the riskiest products to seniors, nor where the age is not known."""
-    if offer.risk_level is None or not needs_assessment(offer):
-        return False
-    risky = offer.risk_level >= case.rules.policy.elderly.never_from_risk_level
-    return risky and (case.age is None or case.senior)
+@sale_rule("suitable", "senior_high_risk")
+def high_risk_for_seniors(case: Case) -> Actions:
+    """Never offer the riskiest investments to seniors, nor where the age is not known."""
+    if case.age is not None and not case.senior:
+        return NOTHING
+    return case.sets.risk_from[case.rules.policy.elderly.never_from_risk_level]
 
 
-@offer_rule("suitable", "overdue_unknown")
-def cannot_know_overdue(case: Case, offer: Offer) -> bool:
+@sale_rule("suitable", "overdue_unknown")
+def overdue_unknown(case: Case) -> Actions:
     """Without the accounts' overdue days no credit is offered to anybody."""
     unknown = case.state.overdue_days is None or case.not_known("accounts")
-    return offer.suitability == "credit" and unknown
+    return case.sets.credit if unknown else NOTHING
 
 
-@offer_rule("suitable", "overdue")
-def is_overdue(case: Case, offer: Offer) -> bool:
+@sale_rule("suitable", "overdue")
+def overdue(case: Case) -> Actions:
     """No credit for who was overdue in the last 12 months."""
-    return offer.suitability == "credit" and (case.state.overdue_days or 0) > 0
+    return case.sets.credit if (case.state.overdue_days or 0) > 0 else NOTHING
 
 
-@offer_rule("suitable", "loan_cooldown")
-def refused_credit(case: Case, offer: Offer) -> bool:
+@sale_rule("suitable", "loan_cooldown")
+def credit_refused(case: Case) -> Actions:
     """Veto credit of a kind the customer refused while the cool-down is not over."""
-    return offer.suitability == "credit" and case.refusal_in_force(offer) is not None
+    return case.sets.of(case.refused) & case.sets.credit
 
 
-@action_rule("suitable", "senior_needs_person")
-def senior_needs_person(case: Case, offer: Offer, handle: Channel) -> bool:
+@sale_rule("suitable", "senior_needs_person")
+def senior_needs_person(case: Case) -> Actions:
     """Seniors take risky investments and investing insurance with a person, not alone online."""
-    if handle.mode != "online" or offer.risk_level is None or not needs_assessment(offer):
-        return False
-    if case.only_serves(offer):
-        return False
-    risky = offer.risk_level >= case.rules.policy.elderly.person_from_risk_level
-    return risky and (case.age is None or case.senior)
+    if case.age is not None and not case.senior:
+        return NOTHING
+    risky = case.sets.risk_from[case.rules.policy.elderly.person_from_risk_level]
+    return risky & case.sets.mode["online"]

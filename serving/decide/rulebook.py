@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from features.catalog import Catalog, Channel, Stage, load_catalog
 from features.config import parse_config, read_yaml
 from features.errors import ConfigError, did_you_mean
-from serving.decide.cells import Cell, Cells, fill_cells
 from serving.decide.actions import ActionSets
+from serving.decide.cells import Cell, Cells, fill_cells
 from serving.decide.deployment import Deployment, deployment_of
 from serving.decide.gates import exclusion_codes
 from serving.decide.phrases import Phrases, parse_phrases

@@ -89,6 +89,16 @@ td .inline small, td span > small { display: inline; }
 .drift b { font-size: 12px; color: var(--soft); font-weight: 600; }
 tr.detail td { border-top: 0; padding-top: 0; }
 tr.with-detail td { border-bottom: 0; }
+.matrix { margin-bottom: 4px; }
+.matrix th { font-size: 11px; padding-right: 4px; }
+.matrix td { padding-right: 4px; }
+.matrix .badge { padding: 0 6px; }
+.matrix .best { outline: 2px solid var(--ok); }
+.matrix details { margin: 0 0 6px; }
+.matrix summary { width: auto; }
+.items { margin: 6px 0 10px; font-size: 12.5px; background: var(--wash); }
+.items th, .items td { padding-left: 8px; }
+.items td { border-bottom: 1px solid var(--line) !important; padding-top: 7px !important; }
 @media (max-width: 760px) {
   main { padding: 14px 14px 40px; }
   .toolbar { gap: 8px; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from experiments.audit import AUDIT_YAML, LOCK, AuditConfig, audit_lock, judge
 from experiments.benchmarks import run_benchmarks
 from experiments.demo import run_demo
 from experiments.simulated_bank.bank import simulate as simulate_bank
 from experiments.simulated_bank.config import load_simulation
 from experiments.studies import STUDIES, run_study
 from experiments.studies.study import StudyResult, shown
+from features.config import load_yaml
 from features.terminal import print_json, run, steps
 
 BANK = Path("configs/simulation/bank.yaml")
@@ -67,6 +70,24 @@ def simulate(
         }))  # fmt: skip
         return
     typer.echo(f"{customers} customers, {settings.months} months, {len(tables)} tables in {folder}")
+
+
+@app.command()
+def audit(
+    lock: Annotated[Path, typer.Option(help="Lock file to audit.")] = LOCK,
+    config: Annotated[Path, typer.Option(help="What passes, why and until when.")] = AUDIT_YAML,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look for known vulnerabilities in the locked packages; exit code 1 where one may not pass."""
+    passing = load_yaml(config, AuditConfig)
+    verdict = judge(audit_lock(lock), passing, datetime.now(UTC).date())
+    if as_json:
+        print_json({"problems": verdict.problems, "notes": verdict.notes})
+    else:
+        for line in (*verdict.notes, *verdict.problems, f"{len(verdict.problems)} problems"):
+            typer.echo(line)
+    if verdict.problems:
+        raise typer.Exit(1)
 
 
 @app.command()

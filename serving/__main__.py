@@ -14,6 +14,7 @@ from serving.client import ServiceClient
 from serving.commands.keys import keys_app
 from serving.commands.replay import replay_command
 from serving.commands.scorecard import app as scorecard_app
+from serving.commands.swap import swap_command
 from serving.config import ROOT, WorkFolder
 from serving.contract import RecommendResponse
 from serving.front_desk import WIDTH, show_answer
@@ -28,6 +29,7 @@ PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 app.add_typer(keys_app, name="keys")
 app.command("replay")(replay_command)
 app.add_typer(scorecard_app, name="scorecard")
+app.command("swap")(swap_command)
 
 
 @app.command()

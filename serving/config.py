@@ -52,6 +52,8 @@ class WorkFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.release = path / "release"
+        self.previous_release = path / "release.previous"
+        self.workers = path / "workers"
         self.online = path / "online.sqlite"
         self.keys = Path(os.environ.get(KEYS_FILE_VARIABLE) or path / "keys.yaml")
         self.trial_keys = path / "trial_keys.env"

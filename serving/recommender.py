@@ -103,9 +103,19 @@ class Recommender:
         place = await self._at_desk(self._place, outcome)
         return await self.store.add_outcome(outcome, place)
 
+    def swap(self, scorer: Scorer) -> Scorer:
+        """Score by another release from the next request on; gives back the scorer left.
+
+        The desk itself changes it, between two requests: what a request began with it ends with.
+        """
+        return self._desk.submit(self._swapped, scorer).result()
+
+    def _swapped(self, scorer: Scorer) -> Scorer:
+        left, self.scorer = self.scorer, scorer
+        return left
+
     def warm_up(self) -> None:
         """Decide for nobody once, storing nothing, so that the first customer does not wait."""
-        self.scorer.warm_up()
         nobody = unknown_state("nobody", self.clock.now())
         request = RecommendRequest(customer_id="nobody", channel=self.rules.catalog.channel_ids[0])
         self._drawn(request, "reviewer", self.clock.now(), nobody, None, ("warm-up",))

@@ -22,6 +22,7 @@ from serving import metrics
 from serving.app import build_app
 from serving.config import WorkFolder, load_service_config
 from serving.errors import StoreError
+from serving.following import Follower
 from serving.keys import KeyRing
 from serving.logs import Pseudonyms, pseudonym_key, write_json_lines
 from serving.middleware import PROBES, App, Gate, Receive, Room, Send
@@ -117,19 +118,23 @@ class OnePointService:
             logger.error("not started: %s", error)
             raise
         metrics.forget_dead_workers()
-        metrics.serve_release(self._recommender.scorer.release)
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
         DOOR.behind = Room(Observed(gate, pseudonyms), CONFIG.max_concurrency)
+        self._follower = None if start.without_release else Follower(self._recommender, start.work)
         leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
         gc.freeze()
+        if self._follower:
+            self._follower.start()
         self._probed_at = -PROBE_EVERY_S
         self._unwell: str | None = None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Write what waits, then close the files."""
+        if self._follower:
+            self._follower.stop()
         self._recommender.close()
         metrics.leave()
 

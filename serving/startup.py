@@ -16,10 +16,11 @@ from serving.errors import StartError
 from serving.keys import read_keys
 from serving.logs import pseudonym_key
 from serving.recommender import Recommender
+from serving.releases import open_scorer
 from serving.scoring import Scorer
 from serving.stores.decisions import open_decision_store
 from serving.stores.online import PublishedCustomers
-from training.models.release import MANIFEST, Release, check_catalog
+from training.models.release import MANIFEST
 
 WORK_VARIABLE = "ONEPOINT_WORK"
 CATALOG_VARIABLE = "ONEPOINT_CATALOG"
@@ -97,13 +98,12 @@ def check_start(start: Start) -> None:
 
 def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
     """Load rules and release, open the stores, warm up."""
-    release = None if start.without_release else load_release(start.work.release)
     rules = load_rules(start.work, start.catalog)
-    if release is not None:
-        check_catalog(release, rules.catalog)
     recommender = Recommender(
         rules,
-        Scorer(rules, release, config.top_features),
+        Scorer(rules, None, config.top_features)
+        if start.without_release
+        else open_scorer(start.work.release, rules, config),
         PublishedCustomers(start.work.online_store()),
         open_decision_store(start.work.path),
         Clock(start.clock),
@@ -130,23 +130,6 @@ def catalog_name(chosen: str | None, work: WorkFolder) -> str:
         return str(json.loads(manifest.read_text("utf-8"))["catalog"])
     except (OSError, ValueError, KeyError, TypeError):
         return "bank"
-
-
-def load_release(folder: Path) -> Release:
-    """Load a release whose hashes and golden rows hold; never anything less."""
-    if not folder.is_dir():
-        raise StartError(
-            f"release {folder}: no such folder; train one with `python -m training run`, or serve "
-            "rules and popularity only with --without-release"
-        )
-    release = Release.load(folder)
-    lacking = sorted({"next_product", "channel_preference"} - set(release.manifest.heads))
-    if lacking:
-        raise StartError(
-            f"release {folder}: has no {' and no '.join(lacking)} model; "
-            "train configs/training/release.yaml"
-        )
-    return release
 
 
 def _catalog_folder(name: str) -> Path:

@@ -57,10 +57,10 @@ GROUPS = {
 FEATURES = FeatureSet(names=tuple(GROUPS), groups=GROUPS, vocabularies={})
 
 
-def train_release(folder: Path, catalog_name: str = "bank") -> Release:
+def train_release(folder: Path, catalog_name: str = "bank", luck: int = 7) -> Release:
     """A real release in a second: the rich start funds, the old choose the teller."""
     catalog = load_catalog(CATALOGS / catalog_name)
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(luck)
     rows, products, channels = 900, catalog.product_ids, catalog.handle_ids
     x = random.normal(size=(rows, len(GROUPS)))
     starts = random.random((rows, len(products))) < 0.03 + 0.2 * (x[:, :1] > 0.5)
@@ -185,6 +185,14 @@ def bank(tmp_path_factory) -> Bank:
     (folder / "service.yaml").write_text("service: {deadline_s: 10}\n")
     work = WorkFolder(folder)
     return Bank(folder, write_trial_keys(work.keys, work.trial_keys))
+
+
+@pytest.fixture(scope="session")
+def challenger(tmp_path_factory) -> Path:
+    """Another release for the same bank."""
+    folder = tmp_path_factory.mktemp("challenger") / "release"
+    train_release(folder, luck=8)
+    return folder
 
 
 HIDDEN = ("ONEPOINT_KEYS_FILE", "ONEPOINT_PSEUDONYM_KEY", "ONEPOINT_POSTGRES_URL")

@@ -1,0 +1,90 @@
+"""A worker that follows its work folder: another release there is taken up while it answers."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+
+from features.errors import OnePointError
+from serving import metrics
+from serving.config import WorkFolder
+from serving.logs import FACTS
+from serving.recommender import Recommender
+from serving.releases import WorkerRelease, check_features, leave, open_scorer, report
+from training.models.release import MANIFEST
+
+logger = logging.getLogger("onepoint.serving")
+LOOK_S = 1.0
+
+
+class Follower:
+    """Looks at `release/` once a second, in a thread of its own; swaps the recommender's scorer.
+
+    The new release is loaded beside the old one; hashes, golden rows, catalog ids and the published
+    features are checked before any request sees it. A release that fails is refused and logged, and
+    the old one serves on.
+    """
+
+    def __init__(self, recommender: Recommender, work: WorkFolder) -> None:
+        self.recommender = recommender
+        self.work = work
+        self._seen = self._stamp()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="onepoint-follower", daemon=True)
+
+    def start(self) -> None:
+        """Say what is served, then follow."""
+        metrics.serve_release(self.recommender.scorer.release)
+        self._report()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Follow no longer; a release that is being loaded is loaded to its end."""
+        self._stopped.set()
+        self._thread.join()
+        leave(self.work)
+
+    def look(self) -> None:
+        """Take up the folder's release where it is another than was seen last."""
+        stamp = self._stamp()
+        # Between the two renames of a swap there is no release; the next look finds one.
+        if stamp is None or stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self._take_up()
+        except (OnePointError, OSError) as error:
+            logger.error("release refused, the old one serves on: %s", error)
+            self._report(refused=str(error))
+
+    def _take_up(self) -> None:
+        recommender = self.recommender
+        scorer = open_scorer(self.work.release, recommender.rules, recommender.config)
+        check_features(scorer, self.work)
+        left = recommender.swap(scorer)
+        metrics.serve_release(scorer.release, left.release)
+        self._report()
+        facts = {"release": scorer.release and scorer.release.id}
+        logger.info("release swapped", extra={FACTS: facts})
+        del left
+        # What is loaded now is never garbage, and full collections stop every request; what was
+        # frozen before is not looked at again here, so this one is short.
+        gc.collect()
+        gc.freeze()
+
+    def _report(self, refused: str | None = None) -> None:
+        release = self.recommender.scorer.release
+        report(self.work, WorkerRelease(os.getpid(), release.id if release else "", refused))
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = (self.work.release / MANIFEST).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def _run(self) -> None:
+        while not self._stopped.wait(LOOK_S):
+            self.look()

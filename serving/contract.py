@@ -104,10 +104,14 @@ class DecisionOwner(_Message):
 
 
 class GroupContribution(_Message):
-    """How much one group of features adds to the raw score of `p_start` (log-odds)."""
+    """How much one group of features adds to the raw score of `p_start` (log-odds).
+
+    ``text`` says it in words, where it is enough to speak of and the audience may hear it.
+    """
 
     group: str
     contribution: float
+    text: Text | None = None
 
 
 class Explanation(_Message):
@@ -118,14 +122,50 @@ class Explanation(_Message):
     groups: tuple[GroupContribution, ...]
 
 
+ScoreTerm = Literal[
+    "p_start", "completion", "sale_value", "cost", "staff_cost", "preference", "friction"
+]
+
+
+class ModelLead(_Message):
+    """Why a start of the first is likelier: ``bias`` + Σ ``groups`` = ``lead`` (log-odds)."""
+
+    lead: float
+    bias: float
+    groups: dict[str, float]
+
+
+class WhyFirst(_Message):
+    """Why the first place (`offer`) stands before the second (`over`).
+
+    ``because`` names what put it first: an open complaint, that the customer came for it, that
+    what he came for needs this risk assessment first, or the score. ``explored``: its handle was
+    drawn by exploration. ``parts`` add up to ``lead_cny``, the first score less the second (CNY;
+    a part below 0 speaks against the first); the lead may be negative where not the score put it
+    first, or the handle was drawn. `preference` and `friction` are the customer's experience, times
+    the dial. ``model`` is there where the model explains both. ``reasons`` say in words what
+    decided.
+    """
+
+    offer: str
+    over: str
+    because: Literal["complaint", "asked_for", "assessment", "score"]
+    explored: bool = False
+    lead_cny: float
+    parts: dict[ScoreTerm, float]
+    model: ModelLead | None = None
+    reasons: tuple[Reason, ...]
+
+
 class Recommendation(_Message):
     """One place of the answer.
 
     ``p_start`` (0–1) is the propensity to start the application within the horizon; never an
     effect; ``p_start_is`` names its source. ``value_cny`` and ``score`` are CNY, ``experience`` is
     ≤ 0. ``propensity`` is another thing than ``p_start_is`` `propensity`: the whole probability of
-    what was shown in the first place, exploration included; later places carry none. What only
-    staff or reviewers may see is absent from a customer's answer.
+    what was shown in the first place, exploration included; later places carry none.
+    ``next_steps`` tell staff what to do now; ``economics`` write the sums out for a reviewer. What
+    only staff or reviewers may see is absent from a customer's answer.
     """
 
     rank: int = Field(ge=1)
@@ -160,6 +200,8 @@ class Recommendation(_Message):
         "Not `p_start`, whatever p_start_is says.",
     )
     reasons: tuple[Reason, ...]
+    next_steps: tuple[Reason, ...] | None = None
+    economics: tuple[Reason, ...] | None = None
     explanation: Explanation | None = None
 
 
@@ -191,8 +233,21 @@ class Considered(_Message):
     affordable: int
 
 
+class GateCount(_Message):
+    """What one gate did: how many actions it removed, by reason code, and how many it left."""
+
+    gate: Literal["eligible", "suitable", "deployable", "permitted", "affordable"]
+    removed: int
+    left: int
+    by_reason: dict[str, int]
+    text: Text
+
+
 class RecommendResponse(_Message):
-    """The answer; `excluded` and `considered` are for staff and reviewers."""
+    """The answer; `considered`, `why_first` and `excluded` are for staff and reviewers.
+
+    ``gates`` are for reviewers. ``why_first`` is absent where there are not two places.
+    """
 
     decision_id: str
     customer_id: str
@@ -202,6 +257,8 @@ class RecommendResponse(_Message):
     personalised: bool
     versions: Versions
     considered: Considered | None = None
+    gates: tuple[GateCount, ...] | None = None
+    why_first: WhyFirst | None = None
     recommendations: tuple[Recommendation, ...]
     excluded: tuple[Exclusion, ...] | None = None
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from serving.contract import (
     Audience,
     Exclusion,
     Explanation,
     GroupContribution,
+    Reason,
     Recommendation,
     RecommendResponse,
     Text,
 )
 from serving.decide.case import Case, make_case
+from serving.decide.economics import economics
+from serving.decide.gate_counts import gate_counts
+from serving.decide.next_steps import next_steps
 from serving.decide.phrases import Value
+from serving.decide.reasons import CLEAR_CONTRIBUTION
 from serving.decide.record import (
     Contributions,
+    Decision,
     DecisionRecord,
     ExcludedAction,
     RankedAction,
@@ -24,6 +31,7 @@ from serving.decide.record import (
 from serving.decide.routing import owner
 from serving.decide.rulebook import Rulebook
 from serving.decide.triggers import day_in_words
+from serving.decide.why_first import why_first
 
 
 def answer(
@@ -32,13 +40,16 @@ def answer(
     """Render a stored decision for an audience (default: the one it was asked by).
 
     A customer sees what, where, who and the sentences approved for customers; never a score, a
-    contribution, an exclusion or a count. Staff and reviewers see them all; a reviewer also hears
-    the sentences meant for reviewers. At most three reasons a place, at least one.
+    contribution, an exclusion or a count. Staff see all of them, the next step, and why the first
+    place stands before the second; a reviewer also reads the sums, what each gate removed, and the
+    sentences meant for reviewers. At most three reasons a place, at least one; a fact about the
+    customer is told at the first place it is a reason for.
     """
     inputs, decision = record.inputs, record.decision
     audience = audience or inputs.audience
-    inside = audience != "customer"
+    inside, review = audience != "customer", audience == "reviewer"
     case = make_case(inputs, rules)
+    heard = _heard(decision, rules, audience)
     return RecommendResponse(
         decision_id=decision.decision_id,
         customer_id=inputs.state.customer_id,
@@ -48,8 +59,13 @@ def answer(
         personalised=decision.personalised,
         versions=inputs.versions,
         considered=decision.considered if inside else None,
-        recommendations=tuple(_place(place, case, audience) for place in decision.ranked),
-        excluded=tuple(_exclusion(one, case) for one in decision.excluded) if inside else None,
+        gates=gate_counts(case, decision) if review else None,
+        why_first=why_first(case, decision) if inside else None,
+        recommendations=tuple(
+            _place(place, reasons, case, audience)
+            for place, reasons in zip(decision.ranked, heard, strict=True)
+        ),
+        excluded=_exclusions(decision, case) if inside else None,
     )
 
 
@@ -60,28 +76,42 @@ def answer_bytes(
     return answer(record, rules, audience).model_dump_json(exclude_defaults=True).encode("utf-8")
 
 
-def _place(place: RankedAction, case: Case, audience: Audience) -> Recommendation:
-    action, rules, inputs = place.action, case.rules, case.inputs
+def _heard(decision: Decision, rules: Rulebook, audience: Audience) -> list[tuple[Reason, ...]]:
+    """Pick the reasons of each place, telling no fact twice where there is another to tell."""
+    told: set[str] = set()
+    heard: list[tuple[Reason, ...]] = []
+    for place in decision.ranked:
+        reasons = rules.phrases.heard_by(audience, place.reasons, told)
+        told.update(fact for fact in map(rules.phrases.fact, reasons) if fact is not None)
+        heard.append(reasons)
+    return heard
+
+
+def _place(
+    place: RankedAction, reasons: tuple[Reason, ...], case: Case, audience: Audience
+) -> Recommendation:
+    action, rules = place.action, case.rules
     offer = rules.catalog.offer_by_id[action.offer]
     handle = rules.catalog.channel_by_id[action.handle]
-    public = Recommendation(
-        rank=place.rank,
-        offer=offer.id,
-        offer_name=Text(zh=offer.names.zh, en=offer.names.en),
-        kind=action.kind,
-        stage=action.stage,
-        reach=action.reach,
-        handle=handle.id,
-        handle_name=Text(zh=handle.names.zh, en=handle.names.en),
-        mode=action.mode,
-        route=action.route,
-        owner=owner(inputs, handle),
-        reasons=rules.phrases.heard_by(audience, place.reasons),
-    )
+    public = {
+        "rank": place.rank,
+        "offer": offer.id,
+        "offer_name": _text(offer.names.zh, offer.names.en),
+        "kind": action.kind,
+        "stage": action.stage,
+        "reach": action.reach,
+        "handle": handle.id,
+        "handle_name": _text(handle.names.zh, handle.names.en),
+        "mode": action.mode,
+        "route": action.route,
+        "owner": owner(case.inputs, handle),
+        "reasons": reasons,
+    }
     if audience == "customer":
-        return public
-    return public.model_copy(
-        update={
+        return Recommendation.model_validate(public)
+    return Recommendation.model_validate(
+        public
+        | {
             "p_start": action.p_start,
             "p_start_is": action.p_start_is,
             "preference": action.preference,
@@ -91,30 +121,64 @@ def _place(place: RankedAction, case: Case, audience: Audience) -> Recommendatio
             "experience": action.experience,
             "score": action.score,
             "propensity": action.propensity,
-            "explanation": _explanation(place.contributions),
+            "next_steps": next_steps(case, action),
+            "economics": economics(case, action) if audience == "reviewer" else None,
+            "explanation": _explanation(place.contributions, rules, audience),
         }
     )
 
 
-def _explanation(contributions: Contributions | None) -> Explanation | None:
+def _explanation(
+    contributions: Contributions | None, rules: Rulebook, audience: Audience
+) -> Explanation | None:
     if contributions is None:
         return None
     groups = sorted(contributions.groups.items(), key=lambda item: (-abs(item[1]), item[0]))
     return Explanation(
         raw_score=contributions.raw_score,
         bias=contributions.bias,
-        groups=tuple(GroupContribution(group=g, contribution=c) for g, c in groups),
+        groups=tuple(
+            GroupContribution(
+                group=group, contribution=value, text=_said(group, value, rules, audience)
+            )
+            for group, value in groups
+        ),
     )
 
 
-def _exclusion(excluded: ExcludedAction, case: Case) -> Exclusion:
-    values = _exclusion_values(excluded, case)
-    return Exclusion(
-        offer=excluded.offer,
-        handle=excluded.handle,
-        reason=excluded.reason,
-        text=case.rules.phrases.text(excluded.reason, values),
-    )
+def _said(group: str, value: float, rules: Rulebook, audience: Audience) -> Text | None:
+    """Say what a group's contribution means, where it is enough to speak of."""
+    code = f"model_{group}" if value > 0 else f"model_{group}_against"
+    if abs(value) < CLEAR_CONTRIBUTION or code not in rules.phrases.heard[audience]:
+        return None
+    return rules.phrases.text(code, {})
+
+
+def _exclusions(decision: Decision, case: Case) -> tuple[Exclusion, ...]:
+    texts: dict[tuple[str, str], Text | None] = {}
+    told: list[Exclusion] = []
+    for one in decision.excluded:
+        key = one.offer, one.reason
+        if key not in texts:
+            texts[key] = case.rules.phrases.text(one.reason, _exclusion_values(one, case))
+        text = texts[key]
+        told.append(
+            _exclusion(one.offer, one.handle, one.reason, text and text.zh, text and text.en)
+        )
+    return tuple(told)
+
+
+# A decision removes some seventy actions, most of them for reasons that hold for many customers:
+# remembering the objects by their content saves most of what an answer costs.
+@lru_cache(maxsize=16_384)
+def _exclusion(offer: str, handle: str, reason: str, zh: str | None, en: str | None) -> Exclusion:
+    text = None if zh is None or en is None else Text(zh=zh, en=en)
+    return Exclusion(offer=offer, handle=handle, reason=reason, text=text)
+
+
+@lru_cache(maxsize=1024)
+def _text(zh: str, en: str) -> Text:
+    return Text(zh=zh, en=en)
 
 
 def _exclusion_values(excluded: ExcludedAction, case: Case) -> Mapping[str, Value]:

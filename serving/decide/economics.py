@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from serving.contract import Text
+from serving.contract import Reason
+from serving.decide.case import Case
 from serving.decide.phrases import Value
 from serving.decide.reason_rules import Shown, reason
+from serving.decide.record import ScoredAction
 
 CLEAR_DIFFERENCE = 0.05
 """Completion rates closer than this (0–1) are told to nobody as a difference."""
@@ -18,17 +20,16 @@ def gets_done_here(shown: Shown) -> Mapping[str, Value] | None:
     case, arm = shown.case, shown.arm
     if case.inputs.degraded or arm.scores.p_start_is == "popularity":
         return None
-    names = {handle.id: handle.names for handle in case.rules.handles}
-    others = [case.inputs.channel, *(other.handle.id for other in shown.arms)]
-    compared = [o for o in others if o != arm.handle.id and o in names]
-    other = next((o for o in compared if o in arm.scores.completion), None)
-    if other is None or arm.completion - arm.scores.completion[other] < CLEAR_DIFFERENCE:
+    completion = arm.scores.completion
+    others = (case.inputs.channel, *(one.handle.id for one in shown.arms))
+    other = next((one for one in others if one != arm.handle.id and one in completion), None)
+    if other is None or arm.completion - completion[other] < CLEAR_DIFFERENCE:
         return None
     return {
-        "channel": Text(zh=arm.handle.names.zh, en=arm.handle.names.en),
-        "other": Text(zh=names[other].zh, en=names[other].en),
+        "channel": arm.handle.names,
+        "other": case.rules.catalog.channel_by_id[other].names,
         "a": f"{arm.completion:.0%}",
-        "b": f"{arm.scores.completion[other]:.0%}",
+        "b": f"{completion[other]:.0%}",
     }
 
 
@@ -53,3 +54,27 @@ def is_on_trial(shown: Shown) -> Mapping[str, Value] | None:
     """Say that the handle was drawn, not chosen."""
     share = shown.case.rules.policy.exploration.share
     return {"share": f"{share:.0%}"} if shown.explored else None
+
+
+SUM_CODES = ("economics_value", "economics_score")
+"""The codes of the two sentences that write a score out."""
+
+
+def economics(case: Case, action: ScoredAction) -> tuple[Reason, ...]:
+    """Write the sums of one place out for a reviewer: its value, and its score by the dial."""
+    sale = case.rules.catalog.offer_by_id[action.offer].value_cny(action.expected_amount_cny)
+    values = {
+        "p_start": f"{action.p_start:.2%}",
+        "completion": f"{action.completion:.0%}",
+        "sale": f"{sale:,.2f}",
+        "cost": f"{action.cost_cny:,.2f}",
+        "staff_cost": f"{action.staff_cost_cny:,.2f}",
+        "value": f"{action.value_cny:,.2f}",
+        "preference": f"{action.preference:.0%}",
+        "friction": f"{action.friction:.2f}",
+        "experience": f"{action.experience:.3f}",
+        "dial": f"{case.rules.policy.experience_cny:,.2f}",
+        "score": f"{action.score:,.2f}",
+    }
+    said = (case.rules.phrases.reason(code, values) for code in SUM_CODES)
+    return tuple(reason for reason in said if reason is not None)

@@ -5,19 +5,19 @@ The order of the file is the order of importance: the first reasons that apply a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 from string import Formatter
 from typing import Any
 
 from pydantic import Field
 
-from features.catalog import Stage
+from features.catalog import Names, Stage
 from features.config import StrictConfig, parse_config
 from features.errors import ConfigError
 from serving.contract import Audience, Reason, ReasonKind, Text
 
-Value = str | Text
+Value = str | Text | Names
 """What fills a placeholder: the same in both languages, or one text for each."""
 
 HEARS: dict[Audience, tuple[Audience, ...]] = {
@@ -41,7 +41,9 @@ STAGE_NAMES: dict[Stage, Text] = {
 class Phrase(StrictConfig):
     """One approved sentence and who may hear it.
 
-    ``fallback`` marks a sentence that is said only where no other reason is left to say.
+    ``fallback`` marks a sentence that is said only where no other reason is left to say. ``tag``
+    names the customer tag whose content the sentence tells: a fact about him, which is told at one
+    place of an answer, not at all of them.
     """
 
     audience: Audience
@@ -49,11 +51,18 @@ class Phrase(StrictConfig):
     zh: str = Field(min_length=1)
     en: str = Field(min_length=1)
     fallback: bool = False
+    tag: str | None = None
 
     @cached_property
     def placeholders(self) -> frozenset[str]:
         """Names in braces that must be known before the sentence may be said."""
         return _placeholders(self.zh)
+
+    @cached_property
+    def fixed(self) -> Text | None:
+        """The sentence itself where it has no placeholder; made once."""
+        # a doubled brace stands for one, so even this goes through the formatter
+        return None if self.placeholders else Text(zh=self.zh.format(), en=self.en.format())
 
 
 class Phrases(StrictConfig):
@@ -66,31 +75,76 @@ class Phrases(StrictConfig):
         """Place of each code in the file."""
         return {code: place for place, code in enumerate(self.by_code)}
 
+    @cached_property
+    def fixed(self) -> dict[str, Reason]:
+        """The reasons that need no values, made once."""
+        return {
+            code: Reason(kind=phrase.kind, code=code, text=phrase.fixed)
+            for code, phrase in self.by_code.items()
+            if phrase.fixed is not None
+        }
+
+    @cached_property
+    def heard(self) -> dict[Audience, frozenset[str]]:
+        """The codes each audience may hear."""
+        return {
+            audience: frozenset(
+                code for code, phrase in self.by_code.items() if phrase.audience in others
+            )
+            for audience, others in HEARS.items()
+        }
+
     def text(self, code: str, values: Mapping[str, Value]) -> Text | None:
         """Say the sentence of a code; None where a value it needs is not known."""
         phrase = self.by_code[code]
+        if phrase.fixed is not None:
+            return phrase.fixed
         if not phrase.placeholders <= values.keys():
             return None
-        zh = {key: value.zh if isinstance(value, Text) else value for key, value in values.items()}
-        en = {key: value.en if isinstance(value, Text) else value for key, value in values.items()}
+        zh, en = dict(values), dict(values)
+        for name, value in values.items():
+            if not isinstance(value, str):
+                zh[name], en[name] = value.zh, value.en
         return Text(zh=phrase.zh.format_map(zh), en=phrase.en.format_map(en))
 
     def reason(self, code: str, values: Mapping[str, Value] | None = None) -> Reason | None:
         """Make a reason of a code; None where a value it needs is not known."""
+        known = self.fixed.get(code)
+        if known is not None:
+            return known
         text = self.text(code, values or {})
         return None if text is None else Reason(kind=self.by_code[code].kind, code=code, text=text)
 
     def sort(self, reasons: list[Reason]) -> tuple[Reason, ...]:
         """Put reasons in order of importance."""
-        return tuple(sorted(reasons, key=lambda reason: self.order[reason.code]))
+        order = self.order
+        return tuple(sorted(reasons, key=lambda reason: order[reason.code]))
 
     def heard_by(
-        self, audience: Audience, reasons: tuple[Reason, ...], most: int = 3
+        self,
+        audience: Audience,
+        reasons: tuple[Reason, ...],
+        told: Container[str] = (),
+        most: int = 3,
     ) -> tuple[Reason, ...]:
-        """Pick what an audience hears: at most `most`, a fallback only where nothing else is."""
-        heard = [r for r in reasons if self.by_code[r.code].audience in HEARS[audience]]
-        telling = [r for r in heard if not self.by_code[r.code].fallback]
-        return tuple(telling or heard)[:most]
+        """Pick what an audience hears: at most `most`, a fallback only where nothing else is.
+
+        ``told`` are the facts (`fact`) that earlier places of the answer told: they are not told
+        again where anything else is left to say.
+        """
+        may_hear, phrases = self.heard[audience], self.by_code
+        heard = [reason for reason in reasons if reason.code in may_hear]
+        telling = [
+            reason
+            for reason in heard
+            if not phrases[reason.code].fallback and self.fact(reason) not in told
+        ]
+        new = telling or [reason for reason in heard if self.fact(reason) not in told]
+        return tuple((new or heard)[:most])
+
+    def fact(self, reason: Reason) -> str | None:
+        """The fact about the customer that a reason tells, as text; None where it tells none."""
+        return None if self.by_code[reason.code].tag is None else reason.text.zh
 
 
 class _PhrasesFile(StrictConfig):

@@ -8,6 +8,7 @@ from serving.decide.actions import needs_assessment
 from serving.decide.case import Case, make_case
 from serving.decide.exploration import Draw, draw, seed_of
 from serving.decide.gates import sift
+from serving.decide.precedence import PRECEDENCE, precedence
 from serving.decide.reasons import model_reasons, reasons_for
 from serving.decide.record import Contributions, Decision, DecisionInputs, RankedAction
 from serving.decide.rulebook import Rulebook
@@ -33,7 +34,7 @@ def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
     ]
     places = sorted(
         (arms for arms in offers if _worth_a_place(case, arms[0])),
-        key=lambda arms: (_precedence(case, arms[0]), -arms[0].score),
+        key=lambda arms: (PRECEDENCE.index(precedence(case, arms[0].offer)), -arms[0].score),
     )[: inputs.limit]
     seed = seed_of(rules.policy.exploration, inputs.decision_id)
     drawn = _draw_first(case, places[0], seed) if places else None
@@ -77,17 +78,6 @@ def _worth_a_place(case: Case, best: Arm) -> bool:
     if best.offer.kind != "product" or best.offer.id == case.intent_offer:
         return True
     return best.scores.p_start >= case.rules.policy.minimum_p_start
-
-
-def _precedence(case: Case, best: Arm) -> int:
-    offer, services = best.offer, case.rules.policy.services
-    if case.complaint_open and offer.id == services.complaint:
-        return 0
-    if offer.id == case.intent_offer:
-        return 1
-    wanted = case.rules.catalog.offer_by_id.get(case.intent_offer or "")
-    blocked = wanted is not None and needs_assessment(wanted)
-    return 2 if blocked and offer.id == services.risk_assessment else 3
 
 
 def _draw_first(case: Case, arms: list[Arm], seed: str) -> Draw:

@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from features.feature import GROUPS
 from serving.contract import Reason
 from serving.decide import economics, triggers
 from serving.decide.case import Case
+from serving.decide.economics import SUM_CODES
+from serving.decide.gate_counts import GATE_CODES
+from serving.decide.next_steps import STEP_CODES
 from serving.decide.phrases import Value
 from serving.decide.reason_rules import REASON_RULES, Shown
 from serving.decide.record import Contributions
 from serving.decide.valuation import Arm
+from serving.decide.why_first import FIRST_CODES
 
 if TYPE_CHECKING:
     from serving.decide.rulebook import Rulebook
 
 _REASON_FILES = (triggers, economics)  # importing them registers
 
-ALWAYS_NEEDED = ("non_personal", "popular", "fits_needs")
-"""Sentences every catalog must have: one of them is said where there is nothing else to say."""
+MODEL_CODES = tuple(code for one in GROUPS for code in (f"model_{one}", f"model_{one}_against"))
+"""What is said of each group of features, for an offer and against it."""
+
+GENERAL_CODES = ("non_personal", "popular", "fits_needs")
+"""One of them is said where there is nothing else to say."""
+
+ALWAYS_NEEDED = (
+    *GENERAL_CODES, *MODEL_CODES, *STEP_CODES, *FIRST_CODES, *SUM_CODES, *GATE_CODES,
+)  # fmt: skip
+"""Sentences every catalog must have. Those of `REASON_RULES` it may leave unsaid."""
 
 MODEL_REASONS = 2
 """How many groups of features are named at most."""
@@ -41,11 +54,13 @@ def reasons_for(case: Case, arm: Arm, arms: list[Arm], explored: bool) -> tuple[
         if rule.code not in phrases.by_code or (rule.personal and not case.personal):
             continue
         values: Mapping[str, Value] | None = rule.says(shown)
-        reason = None if values is None else phrases.reason(rule.code, values)
+        if values is None:
+            continue
+        reason = phrases.reason(rule.code, values)
         if reason is not None:
             found.append(reason)
-    general = phrases.reason(_general_code(case, arm))
-    return phrases.sort(found if general is None else [*found, general])
+    found.append(phrases.fixed[_general_code(case, arm)])
+    return phrases.sort(found)
 
 
 def model_reasons(contributions: Contributions, rules: Rulebook) -> list[Reason]:
@@ -58,8 +73,7 @@ def model_reasons(contributions: Contributions, rules: Rulebook) -> list[Reason]
         for group, value in contributions.groups.items()
         if value >= CLEAR_CONTRIBUTION
     )[:MODEL_REASONS]
-    codes = [f"model_{group}" for _, group in clear]
-    said = [rules.phrases.reason(code) for code in codes if code in rules.phrases.by_code]
+    said = (rules.phrases.fixed.get(f"model_{group}") for _, group in clear)
     return [reason for reason in said if reason is not None]
 
 

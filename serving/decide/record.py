@@ -97,6 +97,7 @@ class ScoredAction(StrictConfig):
     cost_cny: float
     staff_cost_cny: float
     value_cny: float
+    friction: float
     experience: float
     score: float
     propensity: float | None = None

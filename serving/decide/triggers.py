@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import lru_cache
 
 from serving.contract import Text
 from serving.decide.affordable import has_minutes
 from serving.decide.calendar_days import local_day, utc
+from serving.decide.next_steps import is_person
 from serving.decide.phrases import STAGE_NAMES, Value
 from serving.decide.reason_rules import Shown, reason
 
@@ -49,15 +51,14 @@ def matures_soon(shown: Shown) -> Mapping[str, Value] | None:
         for place, holding in enumerate(case.state.holdings)
         if holding.maturity_at is not None and utc(holding.maturity_at) >= case.now
     ]
-    soon = [(day, place, offer) for day, place, offer in due if day <= last]
+    soon = [one for one in due if one[0] <= last]
     if not soon:
         return None
     day, _, offer = min(soon)
     known = case.rules.catalog.offer_by_id.get(offer)
     if known is None:
         return None
-    names = Text(zh=known.names.zh, en=known.names.en)
-    return {"product": names, "date": day_in_words(day, case.today)}
+    return {"product": known.names, "date": day_in_words(day, case.today)}
 
 
 @reason("application_resume")
@@ -123,15 +124,14 @@ def manager_is_full(shown: Shown) -> Mapping[str, Value] | None:
     if own.role == handle.id or has_minutes(case, case.rules.catalog.channel_by_id[own.role]):
         return None
     due = day_in_words(case.today + timedelta(days=1), case.today)
-    return {"name": own.name, "team": Text(zh=handle.names.zh, en=handle.names.en), "due": due}
+    return {"name": own.name, "team": handle.names, "due": due}
 
 
 @reason("senior_care")
 def is_served_by_a_person(shown: Shown) -> Mapping[str, Value] | None:
     """Say that a senior is served by a person, where it is one and no machine."""
-    handle, machines = shown.arm.handle, shown.case.rules.policy.doors.machines
-    is_person = handle.staff_minutes > 0 and handle.id not in machines
-    return {} if shown.case.senior and is_person else None
+    case = shown.case
+    return {} if case.senior and is_person(case, shown.arm.handle) else None
 
 
 @reason("idle_cash")
@@ -155,7 +155,7 @@ def is_close_to_next_tier(shown: Shown) -> Mapping[str, Value] | None:
         return None
     gap = f"{higher.from_cny - assets:,.0f}"
     amount = Text(zh=f"{gap}元", en=f"{gap} yuan")
-    return {"tier": Text(zh=higher.names.zh, en=higher.names.en), "amount": amount}
+    return {"tier": higher.names, "amount": amount}
 
 
 @reason("switch_channel")
@@ -210,7 +210,7 @@ def specialist_helps(shown: Shown) -> Mapping[str, Value] | None:
         return None
     if own is not None and own.role == handle.id and own.name is not None and case.personal:
         return None  # own_rm names the person
-    return {"role": Text(zh=handle.names.zh, en=handle.names.en)}
+    return {"role": handle.names}
 
 
 @reason("demo_help", personal=False)
@@ -220,6 +220,7 @@ def agent_shows_the_steps(shown: Shown) -> Mapping[str, Value] | None:
     return {} if at_counter and not shown.changes_door and _has_many_steps(shown) else None
 
 
+@lru_cache(maxsize=1024)
 def day_in_words(day: date, today: date) -> Text:
     """Say a day as people do, with its weekday; the year only where it is another one.
 

@@ -24,6 +24,7 @@ class Arm:
     cost_cny: float
     staff_cost_cny: float
     value_cny: float
+    friction: float
     experience: float
     score: float
 
@@ -47,6 +48,7 @@ class Arm:
             cost_cny=self.cost_cny,
             staff_cost_cny=self.staff_cost_cny,
             value_cny=self.value_cny,
+            friction=self.friction,
             experience=self.experience,
             score=self.score,
             propensity=propensity,
@@ -102,6 +104,7 @@ def value_arms(case: Case, offer: Offer, handles: tuple[Channel, ...]) -> list[A
                 cost_cny=cost,
                 staff_cost_cny=staff_cost,
                 value_cny=value,
+                friction=friction,
                 experience=experience,
                 score=value + rules.policy.experience_cny * experience,
             )

@@ -101,10 +101,12 @@ class Phrases(StrictConfig):
             return phrase.fixed
         if not phrase.placeholders <= values.keys():
             return None
-        zh, en = dict(values), dict(values)
-        for name, value in values.items():
-            if not isinstance(value, str):
-                zh[name], en[name] = value.zh, value.en
+        zh: Mapping[str, Value] = values
+        en: Mapping[str, Value] = values
+        two = [(name, value) for name, value in values.items() if not isinstance(value, str)]
+        if two:
+            zh = {**values, **{name: value.zh for name, value in two}}
+            en = {**values, **{name: value.en for name, value in two}}
         return Text(zh=phrase.zh.format_map(zh), en=phrase.en.format_map(en))
 
     def reason(self, code: str, values: Mapping[str, Value] | None = None) -> Reason | None:

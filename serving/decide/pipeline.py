@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from serving.decide.actions import needs_assessment
 from serving.decide.case import Case, make_case
 from serving.decide.exploration import Draw, draw, seed_of
 from serving.decide.gates import sift

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from features.catalog import Offer
+from serving.decide.actions import needs_assessment
 from serving.decide.case import Case
-from serving.decide.suitable import needs_assessment
 
 Precedence = Literal["complaint", "asked_for", "assessment", "score"]
 PRECEDENCE: tuple[Precedence, ...] = ("complaint", "asked_for", "assessment", "score")

@@ -79,9 +79,12 @@ def _count_decision(record: DecisionRecord) -> None:
         EXCLUDED.labels(code).inc(number)
     if inputs.features_as_of is not None:
         FEATURE_AGE.set((inputs.as_of - inputs.features_as_of).total_seconds())
-    for offer, scores in inputs.scores.items():
-        if scores.p_start_is == "propensity":
-            P_START_SUM.labels(offer).inc(scores.p_start)
+    scores = inputs.scores
+    for offer, p_start, source in zip(
+        scores.offers, scores.p_start, scores.p_start_is, strict=True
+    ):
+        if source == "propensity":
+            P_START_SUM.labels(offer).inc(p_start)
             P_START_COUNT.labels(offer).inc()
 
 

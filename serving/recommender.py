@@ -9,27 +9,28 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from lightgbm.basic import LightGBMError
 
 from features.errors import OnePointError, did_you_mean
-from features.online import OnlineRecord, OnlineStoreError
+from features.online import OnlineStoreError
 from features.state import CustomerState
 from serving.config import Clock, ServiceConfig
 from serving.contract import Audience, Outcome, RecommendRequest, Versions
+from serving.counting import counters_at
 from serving.decide.answering import answer_bytes
-from serving.decide.case import personal_answer, stages_for
+from serving.decide.case import stages_for
 from serving.decide.pipeline import decide, with_contributions
-from serving.decide.record import Counters, DecisionInputs, DecisionRecord, OfferScores
+from serving.decide.record import DecisionInputs, DecisionRecord, Scores
 from serving.decide.rulebook import Rulebook
 from serving.decide.unreadable import unknown_state
 from serving.errors import RequestRefused
 from serving.keys import Key, not_your_door
 from serving.passage import answered, decided, step
-from serving.scoring import NO_RELEASE, Features, Scorer, feature_values
+from serving.scoring import Features, Scorer, feature_values
 from serving.stores.decisions import DecisionStore, Place, StoredDecision
 from serving.stores.online import PublishedCustomers
 
@@ -161,19 +162,8 @@ class Recommender:
                 f"{_iso(as_of)} lies before the customer's features ({_iso(record.as_of)})",
                 "ask for a later moment, or leave as_of out",
             )
-        features, degraded = self._readable(record)
+        features, degraded = self.scorer.readable(record, self.customers.current())
         return self._drawn(request, audience, as_of, record.state, features, degraded, record.as_of)
-
-    def _readable(self, record: OnlineRecord) -> tuple[Features | None, tuple[str, ...]]:
-        """Give the features the models may read, or say why there are none."""
-        if not personal_answer(record.state.consents):
-            return None, (() if self.scorer.release else (NO_RELEASE,))
-        if record.vector is None:
-            return None, ("features: none for this customer",)
-        store = self.customers.current()
-        features = Features(store.feature_names, store.version, record.vector)
-        misfit = self.scorer.misfit(features)
-        return (None, (misfit,)) if misfit else (features, ())
 
     def _drawn(
         self,
@@ -186,7 +176,7 @@ class Recommender:
         features_as_of: datetime | None = None,
     ) -> _New:
         stages = stages_for(request.intent, state, self.rules)
-        scores: dict[str, OfferScores] | None = None
+        scores: Scores | None = None
         if features is not None:
             try:
                 with step("score"):
@@ -207,7 +197,7 @@ class Recommender:
             features_as_of=features_as_of,
             features=feature_values(features) if features else None,
             scores=scores if scores is not None else self.scorer.by_popularity(stages),
-            counters=self._counters(state, as_of),
+            counters=counters_at(self.store, self.rules, state, as_of),
             degraded=degraded,
             versions=Versions(
                 release=self.scorer.release.id if self.scorer.release else None,
@@ -237,13 +227,6 @@ class Recommender:
             record=record.model_dump_json().encode("utf-8"),
             answer=answer_bytes(record, self.rules),
         )
-
-    def _counters(self, state: CustomerState, as_of: datetime) -> Counters:
-        zone = self.rules.policy.zone
-        day = datetime.combine(as_of.astimezone(zone).date(), time(), zone)
-        org = state.outlet.org_id if state.outlet else ""
-        used = self.store.minutes_used(day, day + timedelta(days=1), org)
-        return Counters(minutes_used=used)
 
     def _check_names(self, request: RecommendRequest) -> None:
         catalog = self.rules.catalog

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from features.catalog import Offer, Stage
-from serving.decide.record import Contributions, FeatureValues, OfferScores
+from features.catalog import Stage
+from features.online import OnlineRecord, OnlineStore
+from serving.decide.case import personal_answer
+from serving.decide.record import Contributions, FeatureValues, PStartIs, Scores
 from serving.decide.rulebook import Rulebook
 
 if TYPE_CHECKING:
     from training.models.release import Release
 
 NO_RELEASE = "release: none, popularity instead of models"
+Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
 
@@ -37,13 +41,20 @@ def feature_values(features: Features) -> FeatureValues:
     >>> one.values, one.sha256[:8]
     ((41.0,), '9e8485b3')
     """
-    names = "\x1f".join(features.names).encode("utf-8")
-    packed = np.ascontiguousarray(features.vector, dtype="<f8").tobytes()
+    packed = np.ascontiguousarray(features.vector, dtype="<f8")
+    digest = _hash_of(features.names).copy()
+    digest.update(packed.tobytes())
+    values = packed.astype(object)
+    values[np.isnan(packed)] = None
     return FeatureValues(
-        sha256=hashlib.sha256(names + b"\x00" + packed).hexdigest(),
-        names=features.names,
-        values=tuple(None if np.isnan(value) else float(value) for value in features.vector),
+        sha256=digest.hexdigest(), version=features.version, values=tuple(values.tolist())
     )
+
+
+@lru_cache(maxsize=4)
+def _hash_of(names: tuple[str, ...]) -> hashlib._Hash:
+    """The hash of a vector as far as its names; copy it before going on."""
+    return hashlib.sha256("\x1f".join(names).encode("utf-8") + b"\x00")
 
 
 class Scorer:
@@ -57,6 +68,8 @@ class Scorer:
         self.rules = rules
         self.release = release
         self.top_features = top_features
+        self._offers = rules.catalog.offer_ids
+        self._completed: dict[tuple[str, Stage], tuple[float, ...]] = {}
 
     def misfit(self, features: Features) -> str | None:
         """Say why the models cannot read these features; None where they can."""
@@ -71,49 +84,71 @@ class Scorer:
             return f"features: other names than release {self.release.id}; publish the store again"
         return None
 
-    def by_models(self, features: Features, stages: Mapping[str, Stage]) -> dict[str, OfferScores]:
-        """Score all offers at their stages from the vector; one booster call for all products."""
-        release = self._release()
-        row = features.vector.reshape(1, -1)
-        starts = dict(zip(release.products, release.p_start(row)[0], strict=True))
-        offers = list(stages)
-        rows = np.repeat(row, len(offers), axis=0)
-        amounts = release.expected_amounts(rows, offers)
-        wanted = release.preference(rows, offers, [stages[offer] for offer in offers], amounts)
-        scores = {}
-        for offer, preferences, expected in zip(offers, wanted, amounts, strict=True):
-            by_channel = dict(zip(release.choice_channels, preferences, strict=True))
-            spoken = offer in starts
-            scores[offer] = OfferScores(
-                p_start=float(starts[offer]) if spoken else self._usual_start(offer),
-                p_start_is="propensity" if spoken else "popularity",
-                amount_cny=(self._usual_amount(offer) if np.isnan(expected) else float(expected)),
-                # A channel nobody chose in training is one that nobody is expected to choose.
-                preference={
-                    one: float(by_channel.get(one, 0.0)) for one in self.rules.catalog.handle_ids
-                },
-                completion=self._completion(offer, stages[offer]),
-            )
-        return scores
+    def readable(
+        self, record: OnlineRecord, store: OnlineStore
+    ) -> tuple[Features | None, tuple[str, ...]]:
+        """Give the features the models may read, or say why there are none."""
+        if not personal_answer(record.state.consents):
+            return None, (() if self.release else (NO_RELEASE,))
+        if record.vector is None:
+            return None, ("features: none for this customer",)
+        features = Features(store.feature_names, store.version, record.vector)
+        misfit = self.misfit(features)
+        return (None, (misfit,)) if misfit else (features, ())
 
-    def by_popularity(self, stages: Mapping[str, Stage]) -> dict[str, OfferScores]:
-        """Score all offers by what everybody does: nothing of this customer is read."""
-        release = self.release
-        if release is None:
-            return {offer: self.rules.popular_scores(offer) for offer in stages}
-        preference = {
-            channel: release.channel_share(channel) for channel in self.rules.catalog.handle_ids
-        }
-        return {
-            offer: OfferScores(
-                p_start=self._usual_start(offer),
-                p_start_is="popularity",
-                amount_cny=self._usual_amount(offer),
-                preference=preference,
-                completion=self._completion(offer, stage),
+    def by_models(self, features: Features, stages: Mapping[str, Stage]) -> Scores:
+        """Score all offers at their stages from one customer's vector."""
+        return self.by_models_together(features.vector.reshape(1, -1), [stages])[0]
+
+    def by_models_together(
+        self, x: Matrix, stages: Sequence[Mapping[str, Stage]], threads: int = 1
+    ) -> list[Scores]:
+        """Score all offers for many customers: row i of ``x``, shape (n, F), at ``stages[i]``.
+
+        One booster call for each head, and the same numbers as one customer at a time.
+        """
+        release, offers = self._release(), self._offers
+        starts = release.p_start(x, threads)
+        rows = np.repeat(x, len(offers), axis=0)
+        about = [offer for _ in stages for offer in offers]
+        amounts = release.expected_amounts(rows, about, threads)
+        at = [one[offer] for one in stages for offer in offers]
+        wanted = release.preference(rows, about, at, amounts, threads)
+        shape = (len(x), len(offers))
+        p_start = np.where(self._modelled, starts[:, self._start_column], self._usual_starts)
+        amount = np.where(np.isnan(amounts), np.tile(self._usual_amounts, len(x)), amounts)
+        preference = self._by_handle(wanted).reshape(*shape, -1)
+        return [
+            Scores(
+                offers=offers,
+                handles=self.rules.handle_ids,
+                p_start=tuple(p),
+                p_start_is=self._p_start_is,
+                amount_cny=tuple(cny),
+                preference=tuple(map(tuple, likes)),
+                completion=self._completions(tuple(one[offer] for offer in offers)),
             )
-            for offer, stage in stages.items()
-        }
+            for p, cny, likes, one in zip(
+                p_start.tolist(), amount.reshape(shape).tolist(), preference.tolist(), stages,
+                strict=True,
+            )
+        ]  # fmt: skip
+
+    def by_popularity(self, stages: Mapping[str, Stage]) -> Scores:
+        """Score all offers by what everybody does: nothing of this customer is read."""
+        if self.release is None:
+            return self.rules.popular
+        offers, handles = self._offers, self.rules.handle_ids
+        shares = tuple(_rounded([self.release.channel_share(one) for one in handles]).tolist())
+        return Scores(
+            offers=offers,
+            handles=handles,
+            p_start=tuple(self._usual_starts.tolist()),
+            p_start_is=("popularity",) * len(offers),
+            amount_cny=tuple(self._usual_amounts.tolist()),
+            preference=(shares,) * len(offers),
+            completion=self._completions(tuple(stages[offer] for offer in offers)),
+        )
 
     def contributions(self, features: Features, offers: Iterable[str]) -> dict[str, Contributions]:
         """Explain the start probability of ``offers``; those without a model are left out."""
@@ -142,7 +177,7 @@ class Scorer:
             version=self.release.feature_set_version,
             vector=np.full(len(self.release.feature_names), np.nan),
         )
-        self.by_models(nobody, dict.fromkeys(self.rules.catalog.offer_ids, "application"))
+        self.by_models(nobody, dict.fromkeys(self._offers, "application"))
         self.contributions(nobody, self.release.products)
 
     def _release(self) -> Release:
@@ -150,20 +185,71 @@ class Scorer:
             raise ValueError("no release; score by popularity")
         return self.release
 
-    def _offer(self, offer: str) -> Offer:
-        return self.rules.catalog.offer_by_id[offer]
+    @cached_property
+    def _modelled(self) -> npt.NDArray[np.bool_]:
+        """Whether each offer has a start model."""
+        products = set(self._release().products)
+        return np.array([offer in products for offer in self._offers])
 
-    def _usual_start(self, offer: str) -> float:
-        kind = self._offer(offer).kind
-        if kind == "product" and self.release is not None:
-            return float(self.release.popularity(offer))
-        return self.rules.policy.popularity.p_start[kind]
+    @cached_property
+    def _start_column(self) -> list[int]:
+        """The column of each offer among the release's products; 0 for those without one."""
+        column = {product: at for at, product in enumerate(self._release().products)}
+        return [column.get(offer, 0) for offer in self._offers]
 
-    def _usual_amount(self, offer: str) -> float:
-        priced = self.release.usual_amount_cny(offer) if self.release else None
-        return float(priced if priced is not None else self._offer(offer).expected_amount_cny or 0)
+    @cached_property
+    def _p_start_is(self) -> tuple[PStartIs, ...]:
+        return tuple("propensity" if one else "popularity" for one in self._modelled.tolist())
 
-    def _completion(self, offer: str, stage: Stage) -> dict[str, float]:
-        release = self._release()
-        handles = self.rules.catalog.handle_ids
-        return {handle: float(release.completion(offer, stage, handle)) for handle in handles}
+    @cached_property
+    def _usual_starts(self) -> Vector:
+        """How probably each offer is started, whoever is asked, shape (offers,)."""
+        usual = self.rules.policy.popularity.p_start
+        return np.array(
+            [
+                self.release.popularity(offer.id)
+                if offer.kind == "product" and self.release is not None
+                else usual[offer.kind]
+                for offer in self.rules.catalog.offers
+            ]
+        )
+
+    @cached_property
+    def _usual_amounts(self) -> Vector:
+        """The amount of each offer (CNY), whoever buys, shape (offers,)."""
+        amounts = []
+        for offer in self.rules.catalog.offers:
+            priced = self.release.usual_amount_cny(offer.id) if self.release else None
+            amounts.append(priced if priced is not None else offer.expected_amount_cny or 0.0)
+        return np.array(amounts, dtype=np.float64)
+
+    def _by_handle(self, preference: Matrix) -> Matrix:
+        """Put preferences (n, choice channels) in the order of the handles, shape (n, handles).
+
+        A channel nobody chose in training is one that nobody is expected to choose.
+        """
+        chosen = self._release().choice_channels
+        handles = self.rules.handle_ids
+        if chosen != handles:
+            column = {channel: at for at, channel in enumerate(chosen)}
+            none = np.zeros((len(preference), 1))
+            order = [column.get(handle, len(chosen)) for handle in handles]
+            preference = np.hstack([preference, none])[:, order]
+        return _rounded(preference)
+
+    def _completions(self, stages: tuple[Stage, ...]) -> tuple[tuple[float, ...], ...]:
+        """Completion of each offer at its stage by handle; most customers are at the same ones."""
+        return tuple(map(self._completion, self._offers, stages))
+
+    def _completion(self, offer: str, stage: Stage) -> tuple[float, ...]:
+        known = self._completed.get((offer, stage))
+        if known is None:
+            release, handles = self._release(), self.rules.handle_ids
+            rates = [release.completion(offer, stage, handle) for handle in handles]
+            known = self._completed[offer, stage] = tuple(_rounded(rates).tolist())
+        return known
+
+
+def _rounded(probabilities: Sequence[float] | Matrix) -> Matrix:
+    """Round to a millionth: what is finer says nothing, and doubles every record."""
+    return np.asarray(np.round(np.asarray(probabilities), 6), dtype=np.float64)

@@ -101,9 +101,7 @@ def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
     rules = load_rules(start.work, start.catalog)
     recommender = Recommender(
         rules,
-        Scorer(rules, None, config.top_features)
-        if start.without_release
-        else open_scorer(start.work.release, rules, config),
+        scorer_of(start, rules, config),
         PublishedCustomers(start.work.online_store()),
         open_decision_store(start.work.path),
         Clock(start.clock),
@@ -111,6 +109,13 @@ def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
     )
     recommender.warm_up()
     return recommender
+
+
+def scorer_of(start: Start, rules: Rulebook, config: ServiceConfig) -> Scorer:
+    """Open the release of a work folder, or do without one where that is wished."""
+    if start.without_release:
+        return Scorer(rules, None, config.top_features)
+    return open_scorer(start.work.release, rules, config)
 
 
 def load_rules(work: WorkFolder, catalog: str | None, policy: Path | None = None) -> Rulebook:

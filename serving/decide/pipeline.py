@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from serving.decide.case import Case, make_case
 from serving.decide.exploration import Draw, draw, seed_of
-from serving.decide.gates import sift
+from serving.decide.gates import Sifted, sift
 from serving.decide.precedence import PRECEDENCE, precedence
 from serving.decide.reasons import model_reasons, reasons_for
 from serving.decide.record import Contributions, Decision, DecisionInputs, RankedAction
 from serving.decide.rulebook import Rulebook
-from serving.decide.valuation import Arm, value_arms
+from serving.decide.valuation import Arm, Prospect, prices_at
 
 
 def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
@@ -25,16 +25,10 @@ def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
     place: inbound, silence is no option. No permitted action at all is a valid answer with no
     places.
     """
+    _check_handles(inputs, rules)
     case = make_case(inputs, rules)
     sifted = sift(case)
-    offers = [
-        value_arms(case, rules.catalog.offer_by_id[offer], handles)
-        for offer, handles in sifted.survivors.items()
-    ]
-    places = sorted(
-        (arms for arms in offers if _worth_a_place(case, arms[0])),
-        key=lambda arms: (PRECEDENCE.index(precedence(case, arms[0].offer)), -arms[0].score),
-    )[: inputs.limit]
+    places = [prospect.arms() for prospect in _in_order(case, sifted)[: inputs.limit]]
     seed = seed_of(rules.policy.exploration, inputs.decision_id)
     drawn = _draw_first(case, places[0], seed) if places else None
     ranked = [
@@ -73,10 +67,32 @@ def with_contributions(
     return decision.model_copy(update={"ranked": tuple(ranked)})
 
 
-def _worth_a_place(case: Case, best: Arm) -> bool:
-    if best.offer.kind != "product" or best.offer.id == case.intent_offer:
+def _check_handles(inputs: DecisionInputs, rules: Rulebook) -> None:
+    if inputs.scores.handles != rules.handle_ids:
+        raise ValueError(
+            f"decision {inputs.decision_id}: its scores are by {', '.join(inputs.scores.handles)}, "
+            f"the catalog's handles are {', '.join(rules.handle_ids)}; "
+            "decide with the catalog it was scored with"
+        )
+
+
+def _in_order(case: Case, sifted: Sifted) -> list[Prospect]:
+    """Price what survived and is worth a place, and put it in order."""
+    offers, prices = case.rules.catalog.offer_by_id, prices_at(case)
+    prospects = [
+        Prospect(case, prices, offers[offer], handles)
+        for offer, handles in sifted.survivors.items()
+    ]
+    return sorted(
+        (one for one in prospects if _worth_a_place(case, one)),
+        key=lambda one: (PRECEDENCE.index(precedence(case, one.offer)), -one.best_score),
+    )
+
+
+def _worth_a_place(case: Case, prospect: Prospect) -> bool:
+    if prospect.offer.kind != "product" or prospect.offer.id == case.intent_offer:
         return True
-    return best.scores.p_start >= case.rules.policy.minimum_p_start
+    return prospect.p_start >= case.rules.policy.minimum_p_start
 
 
 def _draw_first(case: Case, arms: list[Arm], seed: str) -> Draw:

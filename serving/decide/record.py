@@ -6,8 +6,13 @@ bytes again. Nothing here knows HTTP, a clock or a disk.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
+
+from pydantic import model_validator
 
 from features.catalog import Mode, OfferKind, Stage
 from features.config import StrictConfig
@@ -18,7 +23,8 @@ PStartIs = Literal["propensity", "popularity"]
 Direction = Literal["inbound", "outbound"]
 
 
-class OfferScores(StrictConfig):
+@dataclass(frozen=True, slots=True)
+class OfferScores:
     """What the models say of one offer at the stage considered for this customer.
 
     ``p_start`` in 0–1; ``preference`` and ``completion`` by handle channel, each in 0–1;
@@ -28,18 +34,80 @@ class OfferScores(StrictConfig):
     p_start: float
     p_start_is: PStartIs
     amount_cny: float
-    preference: dict[str, float]
-    completion: dict[str, float]
+    preference: Mapping[str, float]
+    completion: Mapping[str, float]
+
+
+class Scores(StrictConfig):
+    """What the models say of every offer: a table, small on disk and cheap to make.
+
+    Row i is about ``offers[i]`` at the stage considered for this customer: ``p_start`` (0–1) and
+    where it comes from, ``amount_cny`` (the expected amount, CNY), and by ``handles``, in their
+    order, ``preference`` and ``completion`` (each 0–1).
+    """
+
+    offers: tuple[str, ...]
+    handles: tuple[str, ...]
+    p_start: tuple[float, ...]
+    p_start_is: tuple[PStartIs, ...]
+    amount_cny: tuple[float, ...]
+    preference: tuple[tuple[float, ...], ...]
+    completion: tuple[tuple[float, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_one_table(self) -> Scores:
+        rows = {len(self.offers)} | {
+            len(column)
+            for column in (self.p_start, self.p_start_is, self.amount_cny,
+                           self.preference, self.completion)
+        }  # fmt: skip
+        widths = {len(self.handles)} | set(map(len, self.preference + self.completion))
+        if len(rows) > 1 or len(widths) > 1:
+            raise ValueError(f"scores of {len(self.offers)} offers have columns of other lengths")
+        return self
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """The row of each offer."""
+        return {offer: row for row, offer in enumerate(self.offers)}
+
+    def of(self, offer: str) -> OfferScores | None:
+        """Read one offer's row; None where the table has none."""
+        row = self.row.get(offer)
+        if row is None:
+            return None
+        return OfferScores(
+            p_start=self.p_start[row],
+            p_start_is=self.p_start_is[row],
+            amount_cny=self.amount_cny[row],
+            preference=dict(zip(self.handles, self.preference[row], strict=True)),
+            completion=dict(zip(self.handles, self.completion[row], strict=True)),
+        )
+
+    @classmethod
+    def table(cls, by_offer: Mapping[str, OfferScores], handles: tuple[str, ...]) -> Scores:
+        """Lay scores given offer by offer out as a table; each must know all `handles`."""
+        rows = by_offer.values()
+        return cls(
+            offers=tuple(by_offer),
+            handles=handles,
+            p_start=tuple(one.p_start for one in rows),
+            p_start_is=tuple(one.p_start_is for one in rows),
+            amount_cny=tuple(one.amount_cny for one in rows),
+            preference=tuple(tuple(one.preference[h] for h in handles) for one in rows),
+            completion=tuple(tuple(one.completion[h] for h in handles) for one in rows),
+        )
 
 
 class FeatureValues(StrictConfig):
-    """The feature vector the scores were made from: names and values in release order.
+    """The feature vector the scores were made from, in the order of the feature set `version`.
 
-    A missing value is None. ``sha256`` is over names and packed float64 values.
+    The release that is named beside it keeps that set's names. A missing value is None. ``sha256``
+    is over names and packed float64 values.
     """
 
     sha256: str
-    names: tuple[str, ...]
+    version: str
     values: tuple[float | None, ...]
 
 
@@ -71,7 +139,7 @@ class DecisionInputs(StrictConfig):
     state: CustomerState
     features_as_of: datetime | None = None
     features: FeatureValues | None = None
-    scores: dict[str, OfferScores]
+    scores: Scores
     counters: Counters = Counters()
     prices: dict[str, float] = {}
     degraded: tuple[str, ...] = ()

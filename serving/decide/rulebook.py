@@ -20,7 +20,7 @@ from serving.decide.gates import exclusion_codes
 from serving.decide.phrases import Phrases, parse_phrases
 from serving.decide.policy import Policy
 from serving.decide.reasons import ALWAYS_NEEDED
-from serving.decide.record import OfferScores
+from serving.decide.record import Scores
 from serving.decide.scorecard import Scorecard
 
 
@@ -73,17 +73,29 @@ class Rulebook:
         """Return the scorecard's cell for a segment of customers, None where no rule names it."""
         return self.cells[offer, stage, segment].get(handle)
 
-    def popular_scores(self, offer: str) -> OfferScores:
-        """Say what is believed of an offer where neither a model nor a count speaks of it."""
-        popularity = self.policy.popularity
-        entry = self.catalog.offer_by_id[offer]
-        handles = self.catalog.handle_ids
-        return OfferScores(
-            p_start=popularity.p_start[entry.kind],
-            p_start_is="popularity",
-            amount_cny=entry.expected_amount_cny or 0.0,
-            preference={handle: 1.0 / len(handles) for handle in handles},
-            completion=dict.fromkeys(handles, popularity.completion),
+    @cached_property
+    def handle_ids(self) -> tuple[str, ...]:
+        """Ids of `handles`."""
+        return self.catalog.handle_ids
+
+    @cached_property
+    def handle_place(self) -> dict[str, int]:
+        """The place of each handle channel among `handles`."""
+        return {handle: place for place, handle in enumerate(self.handle_ids)}
+
+    @cached_property
+    def popular(self) -> Scores:
+        """What is believed of every offer where neither a model nor a count speaks of it."""
+        popularity, offers = self.policy.popularity, self.catalog.offers
+        width = len(self.handles)
+        return Scores(
+            offers=self.catalog.offer_ids,
+            handles=self.handle_ids,
+            p_start=tuple(popularity.p_start[offer.kind] for offer in offers),
+            p_start_is=("popularity",) * len(offers),
+            amount_cny=tuple(offer.expected_amount_cny or 0.0 for offer in offers),
+            preference=((1.0 / width,) * width,) * len(offers),
+            completion=((popularity.completion,) * width,) * len(offers),
         )
 
 

@@ -52,13 +52,13 @@ def test_given_its_record_the_decision_comes_out_the_same_byte_for_byte(recommen
 def test_the_record_holds_the_vector_the_scores_were_made_from(recommender):
     record = record_of(recommender, ask(recommender))
     values = record.inputs.features
-    features = Features(values.names, "any", np.array(values.values))
+    release = recommender.scorer.release
+    assert values.version == release.feature_set_version
+    features = Features(release.feature_names, values.version, np.array(values.values))
     assert feature_values(features) == values
-    scores = recommender.scorer.by_models(
-        Features(values.names, recommender.scorer.release.feature_set_version, features.vector),
-        dict.fromkeys(recommender.rules.catalog.offer_ids, "application"),
-    )
-    assert scores["fund_r2"].p_start == record.inputs.scores["fund_r2"].p_start
+    stages = dict.fromkeys(recommender.rules.catalog.offer_ids, "application")
+    scores = recommender.scorer.by_models(features, stages)
+    assert scores.of("fund_r2").p_start == record.inputs.scores.of("fund_r2").p_start
 
 
 def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, monkeypatch):
@@ -67,16 +67,16 @@ def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, mon
     stages = dict.fromkeys(catalog.offer_ids, "application")
     asked = []
 
-    def expected(x, offers):
+    def expected(x, offers, threads):
         asked.append((x[:, 0].tolist(), list(offers)))
         return np.array([70_000.0 if offer == "fund_r2" else np.nan for offer in offers])
 
     monkeypatch.setattr(release, "expected_amounts", expected)
     scores = recommender.scorer.by_models(features, stages)
     assert asked == [([1.0] * len(stages), list(stages))]
-    assert scores["fund_r2"].amount_cny == 70_000.0
+    assert scores.of("fund_r2").amount_cny == 70_000.0
     mortgage = catalog.offer_by_id["mortgage"].expected_amount_cny
-    assert scores["mortgage"].amount_cny == mortgage > 0
+    assert scores.of("mortgage").amount_cny == mortgage > 0
 
 
 @pytest.mark.parametrize("change", [(0, 1.5), (5, np.nan)])
@@ -162,7 +162,7 @@ def test_models_that_fail_cost_the_models_and_not_the_answer(recommender, monkey
 def test_who_declined_personalisation_is_scored_like_everybody(recommender):
     opted_out = record_of(recommender, ask(recommender, "C_OPTED_OUT")).inputs
     assert opted_out.features is None
-    assert {one.p_start_is for one in opted_out.scores.values()} == {"popularity"}
+    assert set(opted_out.scores.p_start_is) == {"popularity"}
     assert opted_out.degraded == ()
 
 

@@ -138,9 +138,9 @@ class Release:
         """Channels a customer can choose, in the order of the columns of `preference`."""
         return self.channel_preference.channels
 
-    def p_start(self, x: Matrix) -> Matrix:
+    def p_start(self, x: Matrix, threads: int = 1) -> Matrix:
         """Probabilities of a start within the horizon, (n, products), in 0–1; x is (n, F)."""
-        return self.next_product.predict(x)
+        return self.next_product.predict(x, threads)
 
     def preference(
         self,

@@ -12,7 +12,7 @@ import pytest
 from features.state import CustomerState, Outlet, RiskAssessment
 from serving.contract import Versions
 from serving.decide import Rulebook, load_rulebook
-from serving.decide.record import Decision, DecisionInputs, OfferScores
+from serving.decide.record import Decision, DecisionInputs, OfferScores, Scores
 
 CATALOGS = Path(__file__).parents[3] / "configs" / "catalog"
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
@@ -83,7 +83,10 @@ def make_inputs(
     make_state: Callable[..., CustomerState],
     make_scores: Callable[..., OfferScores],
 ) -> Callable[..., DecisionInputs]:
-    """A request of staff at the app for that customer; `state_…` keywords change the customer."""
+    """A request of staff at the app for that customer; `state_…` keywords change the customer.
+
+    ``scores`` are given by offer, and laid out as the table that a request holds.
+    """
 
     def make(**changes: Any) -> DecisionInputs:
         state_changes = {k[6:]: changes.pop(k) for k in list(changes) if k.startswith("state_")}
@@ -100,7 +103,10 @@ def make_inputs(
                 release="r1", catalog=rules.catalog_version, policy=rules.policy_version
             ),
         }
-        return DecisionInputs(**(plain | changes))
+        given = plain | changes
+        if isinstance(given["scores"], dict):
+            given["scores"] = Scores.table(given["scores"], rules.catalog.handle_ids)
+        return DecisionInputs(**given)
 
     return make
 

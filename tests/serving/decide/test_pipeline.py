@@ -29,8 +29,8 @@ from features.tables import TABLES
 from serving.contract import Intent, Versions
 from serving.decide import decide, load_rulebook, with_contributions
 from serving.decide.case import make_case
-from serving.decide.record import Contributions, Counters, DecisionInputs, OfferScores
-from serving.decide.valuation import value_arms
+from serving.decide.record import Contributions, Counters, DecisionInputs, OfferScores, Scores
+from serving.decide.valuation import Prospect, prices_at
 
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -59,9 +59,8 @@ def test_every_term_of_the_score_by_hand(rules, make_inputs, make_scores):
     inputs = make_inputs(
         scores={"deposit_1y": scores}, prices={"teller": 2.0}, intent=Intent(offer="deposit_1y")
     )
-    arms = value_arms(
-        make_case(inputs, rules), rules.catalog.offer_by_id["deposit_1y"], rules.handles
-    )
+    case, offer = make_case(inputs, rules), rules.catalog.offer_by_id["deposit_1y"]
+    arms = Prospect(case, prices_at(case), offer, rules.handles).arms()
     by_handle = {arm.handle.id: arm for arm in arms}
     stay, teller = by_handle["mobile_bank"], by_handle["teller"]
     assert stay.gross_value_cny == pytest.approx(0.1 * 0.5 * 250)
@@ -281,7 +280,9 @@ requests = st.builds(
         Intent, offer=st.sampled_from(OFFERS), stage=st.sampled_from(["application", "inquiry"])
     ),
     state=states,
-    scores=st.dictionaries(st.sampled_from(OFFERS), scores, max_size=6),
+    scores=st.dictionaries(st.sampled_from(OFFERS), scores, max_size=6).map(
+        lambda by_offer: Scores.table(by_offer, HANDLES)
+    ),
     counters=st.dictionaries(st.sampled_from(HANDLES), st.floats(0, 1500)).map(
         lambda used: Counters(minutes_used=used)
     ),
@@ -364,7 +365,10 @@ def test_insurer_is_answered_by_the_same_functions(insurance_rules, make_scores)
         as_of=NOW,
         limit=3,
         state=CustomerState(customer_id="1", as_of=NOW, missing=("accounts", "ratings")),
-        scores={"item_7": make_scores(insurance_rules, p_start=0.3)},
+        scores=Scores.table(
+            {"item_7": make_scores(insurance_rules, p_start=0.3)},
+            insurance_rules.catalog.handle_ids,
+        ),
         versions=Versions(release=None, catalog="c", policy="p"),
     )
     decision = decide(inputs, insurance_rules)

@@ -1,0 +1,239 @@
+"""A customer base: everybody whom a work folder's online store knows, ready to be decided on.
+
+What it gives for a customer is what the service would give at the same moment and door, made for
+many at a time: one booster call for each head and chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import did_you_mean
+from features.online import OnlineStore, OnlineStoreError, OnlineStoreUnreachable
+from features.state import CustomerState
+from serving.config import load_service_config
+from serving.contract import Audience, Versions
+from serving.counting import counters_at
+from serving.decide.case import stages_for
+from serving.decide.pipeline import decide, with_contributions
+from serving.decide.record import Counters, Decision, DecisionInputs, Scores
+from serving.decide.rulebook import Rulebook
+from serving.decide.unreadable import unknown_state
+from serving.errors import StartError
+from serving.scoring import Features, Scorer, feature_values
+from serving.startup import Start, load_rules, scorer_of
+from serving.stores.decisions import DecisionStore, open_decision_store
+
+CHUNK = 500
+"""Customers scored together: their rows take some 60 MB."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What everybody in the base is decided on: the moment, the door, how many places."""
+
+    as_of: datetime
+    channel: str
+    limit: int = 3
+    audience: Audience = "staff"
+
+
+class Base:
+    """Customers of an online store at one moment, standing at one door.
+
+    Parameters
+    ----------
+    rules, scorer
+        What decides and scores; a `Scorer` without a release scores by popularity.
+    customers
+        The opened online store.
+    asked
+        The moment (not before the store's), the channel and the places.
+    decisions
+        Where the minutes used today are counted; None counts none.
+
+    Raises
+    ------
+    StartError
+        An unknown channel, or a moment before the features.
+    """
+
+    def __init__(
+        self,
+        rules: Rulebook,
+        scorer: Scorer,
+        customers: OnlineStore,
+        asked: Asked,
+        decisions: DecisionStore | None = None,
+        threads: int = 1,
+    ) -> None:
+        _check(asked, rules, customers)
+        self.rules = rules
+        self.scorer = scorer
+        self.asked = asked
+        self.versions = Versions(
+            release=scorer.release.id if scorer.release else None,
+            catalog=rules.catalog_version,
+            policy=rules.policy_version,
+        )
+        self._customers = customers
+        self._decisions = decisions
+        self._threads = threads
+        self._counted: dict[str, Counters] = {}
+
+    def customer_ids(self) -> list[str]:
+        """Everybody in the store, in order of id."""
+        return self._customers.customer_ids()
+
+    def chunks(
+        self, customer_ids: Sequence[str] | None = None, size: int = CHUNK
+    ) -> Iterator[list[DecisionInputs]]:
+        """Give the inputs of all customers (default: everybody), ``size`` at a time, in order."""
+        chosen = self.customer_ids() if customer_ids is None else customer_ids
+        for first in range(0, len(chosen), size):
+            yield self.inputs(chosen[first : first + size])
+
+    def inputs(self, customer_ids: Sequence[str]) -> list[DecisionInputs]:
+        """Read and score customers, each as the service would at the same moment and door.
+
+        A customer whose record is damaged stays in, degraded, with every veto in force.
+
+        Raises
+        ------
+        StartError
+            A customer the store does not know.
+        OnlineStoreUnreachable
+            What holds the store does not answer.
+        """
+        read = [self._read(customer) for customer in customer_ids]
+        stages = [stages_for(None, one.state, self.rules) for one in read]
+        scored = [row for row, one in enumerate(read) if one.features is not None]
+        scores: dict[int, Scores] = {}
+        if scored:
+            x = np.stack([one.features.vector for one in read if one.features is not None])
+            together = self.scorer.by_models_together(
+                x, [stages[row] for row in scored], self._threads
+            )
+            scores = dict(zip(scored, together, strict=True))
+        return [
+            self._inputs(one, scores.get(row) or self.scorer.by_popularity(stages[row]))
+            for row, one in enumerate(read)
+        ]
+
+    def _inputs(self, one: _Read, scores: Scores) -> DecisionInputs:
+        asked = self.asked
+        return DecisionInputs(
+            decision_id=self.decision_id(one.state.customer_id),
+            audience=asked.audience,
+            channel=asked.channel,
+            as_of=asked.as_of,
+            limit=asked.limit,
+            state=one.state,
+            features_as_of=one.features_as_of,
+            features=feature_values(one.features) if one.features else None,
+            scores=scores,
+            counters=self._counters(one.state),
+            degraded=one.degraded,
+            versions=self.versions,
+        )
+
+    def decide(self, inputs: DecisionInputs) -> Decision:
+        """Decide on one customer, with the models' own explanation of what is returned."""
+        decision = decide(inputs, self.rules)
+        if inputs.features is None:
+            return decision
+        vector = np.array(inputs.features.values, dtype=np.float64)
+        names = self._customers.feature_names
+        returned = [place.action.offer for place in decision.ranked]
+        features = Features(names, inputs.features.version, vector)
+        explained = self.scorer.contributions(features, returned)
+        return with_contributions(decision, explained, inputs, self.rules)
+
+    def decision_id(self, customer_id: str) -> str:
+        """Name the decision on a customer: the same moment, door and versions, the same id."""
+        asked, versions = self.asked, self.versions
+        parts = (
+            asked.as_of.astimezone(UTC).isoformat(), asked.channel, str(asked.limit),
+            versions.release or "", versions.catalog, versions.policy, customer_id,
+        )  # fmt: skip
+        return "B" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:28]
+
+    def _read(self, customer_id: str) -> _Read:
+        try:
+            record = self._customers.read(customer_id)
+        except OnlineStoreUnreachable:
+            raise
+        except OnlineStoreError:
+            state = unknown_state(customer_id, self.asked.as_of)
+            return _Read(state, None, None, ("online store: unreadable",))
+        if record is None:
+            raise StartError(
+                f"customer '{customer_id}' is not in the online store; take ids that were published"
+            )
+        features, degraded = self.scorer.readable(record, self._customers)
+        return _Read(record.state, record.as_of, features, degraded)
+
+    def _counters(self, state: CustomerState) -> Counters:
+        if self._decisions is None:
+            return Counters()
+        org = state.outlet.org_id if state.outlet else ""
+        if org not in self._counted:
+            self._counted[org] = counters_at(self._decisions, self.rules, state, self.asked.as_of)
+        return self._counted[org]
+
+
+@dataclass(frozen=True)
+class _Read:
+    state: CustomerState
+    features_as_of: datetime | None
+    features: Features | None
+    degraded: tuple[str, ...]
+
+
+@contextmanager
+def open_base(
+    start: Start,
+    as_of: datetime,
+    channel: str | None = None,
+    limit: int = 3,
+    policy: Path | None = None,
+    threads: int = 1,
+) -> Iterator[Base]:
+    """Open the base of a work folder.
+
+    ``channel`` None is the bank's app; ``policy`` takes the place of the bank's own.
+
+    Raises
+    ------
+    StartError
+        See `Base`; or no channel is given and the policy names no app.
+    """
+    rules = load_rules(start.work, start.catalog, policy)
+    scorer = scorer_of(start, rules, load_service_config(start.work))
+    channel = channel or rules.policy.doors.app
+    if channel is None:
+        known = ", ".join(rules.catalog.channel_ids)
+        raise StartError(f"the policy names no app as a door; choose a channel: {known}")
+    with ExitStack() as opened:
+        customers = opened.enter_context(OnlineStore(start.work.online_store()))
+        decisions = open_decision_store(start.work.path)
+        opened.callback(decisions.close)
+        yield Base(rules, scorer, customers, Asked(as_of, channel, limit), decisions, threads)
+
+
+def _check(asked: Asked, rules: Rulebook, customers: OnlineStore) -> None:
+    if asked.channel not in rules.catalog.channel_by_id:
+        hint = did_you_mean(asked.channel, rules.catalog.channel_ids)
+        raise StartError(f"unknown channel '{asked.channel}'; {hint}")
+    if asked.as_of < customers.as_of:
+        raise StartError(
+            f"{asked.as_of.isoformat()} lies before the customers' features "
+            f"({customers.as_of.isoformat()}); ask for a later moment"
+        )

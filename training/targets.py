@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.journeys import steps_taken
 from features.sources import Horizon, Source
 from features.spine import MICROSECONDS_A_DAY, Spine
 
 Mask = npt.NDArray[np.bool_]
 JOURNEY_DAYS = 60
-COMPLETION_DAYS = 30
 
 
 def horizon_us(source: Source) -> int:
@@ -100,18 +100,9 @@ def journeys(source: Source, since: int, before: int) -> list[tuple[str, str, st
     """
     if not source.has("interactions.kind") or not source.has("interactions.stage"):
         return []
-    window = COMPLETION_DAYS * MICROSECONDS_A_DAY
     found: list[tuple[str, str, str, str, bool]] = source.con.sql(
-        f"""select step.customer_id, step.product, step.stage, step.channel, exists (
-                select 1 from interactions done
-                where done.kind = 'complete' and done.customer_id = step.customer_id
-                  and done.product = step.product and done.event_time >= step.event_time
-                  and done.event_time < step.event_time + {window}) as done
-            from interactions step
-            where step.kind in ('apply', 'step') and step.product is not null
-              and step.stage is not null
-              and step.event_time >= {since} and step.event_time + {window} <= {before}
-            order by step.event_time, step.customer_id, step.product"""  # noqa: S608
+        f"""select customer_id, product, stage, channel, done from ({steps_taken(since, before)})
+            order by event_time, customer_id, product"""  # noqa: S608
     ).fetchall()
     return found
 

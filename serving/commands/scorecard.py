@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -12,6 +13,8 @@ from rich.console import Console
 from features.catalog import STAGES
 from features.config import load_yaml
 from features.errors import OnePointError, did_you_mean
+from features.journeys import COMPLETION_DAYS
+from features.sources import load_source_config, open_source
 from features.terminal import parse_clock, print_json
 from serving.config import CATALOGS
 from serving.decide.calendar_days import local_day
@@ -22,6 +25,11 @@ from serving.options import ClockOption
 from serving.scorecard.checking import LEVELS, check_scorecard
 from serving.scorecard.design import StageDesign, design
 from serving.scorecard.design_page import design_page
+from serving.scorecard.evaluation import evaluate
+from serving.scorecard.evaluation_page import evaluation_page
+from serving.scorecard.evaluation_terminal import as_json as evaluation_json
+from serving.scorecard.evaluation_terminal import print_evaluation
+from serving.scorecard.evidence import By, gather
 from serving.scorecard.terminal import print_design, print_findings
 
 app = typer.Typer(
@@ -29,6 +37,8 @@ app = typer.Typer(
 )
 
 WIDTH = 160
+EVALUATION_WIDTH = 200
+DEFAULT_DAYS = 365
 
 CatalogArgument = Annotated[
     str, typer.Argument(help="name under configs/catalog, or a folder of that form")
@@ -101,6 +111,50 @@ def show(
         print_json({"day": day.isoformat(), "stages": [_as_json(rules, one) for one in designs]})
     else:
         print_design(card, designs, rules.catalog, _console())
+
+
+@app.command("evaluate")
+def evaluate_command(
+    source: Annotated[Path, typer.Option("--source", help="source YAML of the bank's tables")],
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", help="folder that {data} stands for in the source"),
+    ] = None,
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--since", help="journeys begun from here on; default: a year before --until"),
+    ] = None,
+    until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--until", help="what was known then; default: now"),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="offer or category")] = "offer",
+    clock: ClockOption = None,
+    html: HtmlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the scorecard against what happened, and name the cells the evidence contradicts."""
+    _must_be("--by", by, ("offer", "category"))
+    grouped: By = "category" if by == "category" else "offer"
+    now = parse_clock(clock)
+    end = parse_clock(until) if until else now
+    begin = parse_clock(since) if since else end - timedelta(days=DEFAULT_DAYS)
+    if end > now:
+        raise OnePointError(f"--until {end.isoformat()} has not come yet; give a moment by now")
+    if end - begin < timedelta(days=COMPLETION_DAYS):
+        raise OnePointError(
+            f"--since {begin.isoformat()}: a journey has {COMPLETION_DAYS} days to complete; "
+            f"begin at least so long before {end.isoformat()}"
+        )
+    rules = load_rulebook(CATALOGS / load_source_config(source).catalog)
+    opened = open_source(source, data, now)
+    told = evaluate(gather(opened, rules.scorecard, begin, end, grouped), rules)
+    if html is not None:
+        write_page(html, evaluation_page(told, rules.catalog))
+    if as_json:
+        print_json(evaluation_json(told))
+    else:
+        print_evaluation(told, rules.catalog, Console(width=max(EVALUATION_WIDTH, Console().width)))
 
 
 def catalog_folder(name: str) -> Path:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from features.catalogue.spread import Spread
 from features.config import StrictConfig
-from features.feature import GROUPS, Feature
+from features.feature import Feature
+from features.groups import GROUPS
 from features.histories import HISTORIES
 from features.tags.book import TAG_GROUPS, NotCarried, TagSettings, Threshold
 from features.tags.registry import Tags

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from features.catalog import Channel, Names, Offer
+from functools import lru_cache
+
+from features.catalog import Channel, Offer, Stage
 from serving.contract import Reason, Text
 from serving.decide.case import Case
-from serving.decide.phrases import STAGE_NAMES
+from serving.decide.phrases import STAGE_NAMES, Value
 from serving.decide.record import ScoredAction
 from serving.decide.routing import owner
-
-HANDLING = Text(zh="办理", en="the request")
-"""What a service's only step is called: *servicing* is a word for products that are held."""
 
 STEPS = (
     "next_care", "next_care_handover", "next_here", "next_self", "next_to_manager",
@@ -29,11 +28,12 @@ def next_steps(case: Case, action: ScoredAction) -> tuple[Reason, ...]:
     """
     rules = case.rules
     offer = rules.catalog.offer_by_id[action.offer]
-    handle = rules.catalog.channel_by_id[action.handle]
-    stage = HANDLING if offer.kind != "product" else STAGE_NAMES[action.stage]
-    values: dict[str, str | Text | Names] = {
-        "offer": offer.names, "handle": handle.names, "stage": stage,
-    }  # fmt: skip
+    handle, sold = rules.catalog.channel_by_id[action.handle], offer.kind == "product"
+    values: dict[str, Value] = {
+        "task": _task(offer.names.zh, offer.names.en, action.stage if sold else None),
+        "handle": handle.names,
+        "stage": STAGE_NAMES[action.stage],
+    }
     taker = owner(case.inputs, handle).name
     if taker is not None:
         values["name"] = taker
@@ -45,6 +45,15 @@ def next_steps(case: Case, action: ScoredAction) -> tuple[Reason, ...]:
 def is_person(case: Case, handle: Channel) -> bool:
     """Whether a person serves the customer at a channel, and no machine nor he himself."""
     return handle.staff_minutes > 0 and handle.id not in case.rules.policy.doors.machines
+
+
+@lru_cache(maxsize=1024)
+def _task(zh: str, en: str, stage: Stage | None) -> Text:
+    """Name what is to be done: the offer and its step; a service is one step."""
+    if stage is None:
+        return Text(zh=zh, en=en)
+    step = STAGE_NAMES[stage]
+    return Text(zh=f"{zh}({step.zh})", en=f"{en}, {step.en}")
 
 
 def _step(case: Case, action: ScoredAction, handle: Channel, taker: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from features.feature import GROUPS
+from features.groups import GROUPS
 from serving.contract import Reason
 from serving.decide import economics, triggers
 from serving.decide.case import Case

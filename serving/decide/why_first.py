@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from features.feature import GROUPS
+from features.groups import GROUPS
 from serving.contract import ModelLead, ScoreTerm, Text, WhyFirst
 from serving.decide.case import Case
 from serving.decide.contrast import TERMS, group_leads, score_parts

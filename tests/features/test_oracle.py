@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from features.build import build
-from features.feature import GROUPS
+from features.groups import GROUPS
 from features.registry import all_features
 from features.spine import customers_at
 

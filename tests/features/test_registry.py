@@ -8,7 +8,7 @@ import pytest
 
 from features.build import build
 from features.catalog import load_catalog
-from features.feature import GROUPS
+from features.groups import GROUPS
 from features.histories import HISTORIES
 from features.registry import all_features, available_features
 from features.sources import CONFIGS, Source

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from features.errors import ConfigError
+from features.groups import GROUPS
+from features.registry import all_features
 from features.state import (
     BrokenApplication,
     Holding,
@@ -17,16 +22,20 @@ from features.state import (
     Restriction,
     RiskAssessment,
 )
+from features.tags.book import load_tag_book
 from serving.contract import Intent
-from serving.decide import decide, with_contributions
+from serving.decide import answer, decide, load_rulebook, with_contributions
+from serving.decide.contrast import TERMS
 from serving.decide.gates import exclusion_codes
+from serving.decide.precedence import PRECEDENCE
 from serving.decide.reason_rules import REASON_RULES
 from serving.decide.reasons import reason_codes
-from serving.decide.record import Contributions, Counters
+from serving.decide.record import Contributions, Counters, DecisionRecord
+from serving.decide.rules import GATES
 
+CATALOGS = Path(__file__).parents[3] / "configs" / "catalog"
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-GROUPS = ("asset_size", "life_stage", "activity", "channel_history", "holdings", "experience")
 
 
 def own(role: str, name: str | None = "王芳") -> Owner:
@@ -258,9 +267,63 @@ def test_no_veto_and_no_model_sentence_is_meant_for_customers(rules, insurance_r
             assert book.phrases.by_code[code].audience != "customer", code
 
 
-def test_every_code_that_can_be_given_has_its_sentence(rules):
-    codes = {*reason_codes(), *(f"model_{group}" for group in GROUPS)}
-    assert codes <= rules.phrases.by_code.keys()
+@pytest.mark.parametrize("book", ["rules", "insurance_rules"])
+def test_every_code_that_can_be_given_has_its_sentence_in_both_languages(book, request):
+    book = request.getfixturevalue(book)
+    groups = {feature.group for feature in all_features(book.catalog)}
+    codes = {
+        *exclusion_codes(), *reason_codes(), *(f"term_{term}" for term in TERMS),
+        *(f"model_{group}" for group in groups), *(f"model_{group}_against" for group in groups),
+        *(f"gate_{gate}" for gate in GATES), *(f"first_{one}" for one in PRECEDENCE),
+        "economics_value", "economics_score",
+    }  # fmt: skip
+    for code in codes:
+        phrase = book.phrases.by_code[code]
+        assert phrase.zh != phrase.en, code
+        assert re.search("[\u4e00-\u9fff]", phrase.zh), code
+        assert not re.search("[\u4e00-\u9fff]", phrase.en), code
+
+
+@pytest.mark.parametrize("code", ["model_holdings_against", "term_friction", "next_here"])
+def test_a_sentence_that_is_needed_and_absent_is_named_with_its_file(code, tmp_path):
+    folder = Path(shutil.copytree(CATALOGS / "bank", tmp_path / "bank"))
+    file = folder / "reasons.yaml"
+    file.write_text(file.read_text("utf-8").replace(f"  {code}:", f"  {code}_no:"), "utf-8")
+    with pytest.raises(ConfigError, match=rf"reasons\.yaml: no text for {code};"):
+        load_rulebook(folder)
+
+
+def test_a_customer_hears_of_himself_only_what_a_tag_allows(rules):
+    book = load_tag_book(CATALOGS / "bank")
+    told = {code: p for code, p in rules.phrases.by_code.items() if p.audience == "customer"}
+    for code, phrase in told.items():
+        if phrase.tag is not None:
+            assert phrase.tag in book.not_carried or book[phrase.tag].say_to_customer, code
+    personal = {rule.code for rule in REASON_RULES if rule.personal} & told.keys()
+    # says that he is listened to, and nothing of an open complaint, which is not to be said
+    assert {code for code in personal if told[code].tag is None} == {"complaint_follow_up"}
+
+
+def test_no_customer_sentence_speaks_of_scores_of_others_or_promises(rules, insurance_rules):
+    told = "得分|概率|模型|同类客户|相近|保本|保证收益|稳赚|投诉|逾期|反洗钱|反诈"
+    said = "score|probab|model|similar customers|guarantee|complaint|overdue|launder|fraud"
+    for book in (rules, insurance_rules):
+        for code, phrase in book.phrases.by_code.items():
+            if phrase.audience == "customer":
+                assert not re.search(told, phrase.zh), code
+                assert not re.search(said, phrase.en, re.IGNORECASE), code
+
+
+def test_a_fact_is_told_at_one_place_where_another_reason_is_left(rules, make_inputs):
+    inputs = make_inputs(audience="customer", limit=5, state_holdings=maturing(NOW + DAY))
+    decision = decide(inputs, rules)
+    able = [p for p in decision.ranked if "maturity_soon" in {r.code for r in p.reasons}]
+    assert len(able) > 1
+    told = answer(DecisionRecord(inputs=inputs, decision=decision), rules).recommendations
+    assert [p.rank for p in told if "maturity_soon" in {r.code for r in p.reasons}] == [
+        able[0].rank
+    ]
+    assert all(place.reasons for place in told)
 
 
 @pytest.mark.needs("data")
@@ -272,3 +335,13 @@ def test_the_approved_list_is_taken_over_word_for_word(rules):
     for row in rows:
         phrase = rules.phrases.by_code[row["code"]]
         assert (phrase.audience, phrase.zh, phrase.en) == (row["audience"], row["zh"], row["en"])
+
+
+@pytest.mark.needs("data")
+def test_no_customer_sentence_tells_a_label_that_is_not_for_him(rules):
+    data = Path(os.environ.get("ONEPOINT_DATA", "../shared/data"))
+    with (data.parent / "labels.csv").open(encoding="utf-8") as file:
+        may_say = {row["code"]: row["say_to_customer"] for row in csv.DictReader(file)}
+    tags = {p.tag for p in rules.phrases.by_code.values() if p.audience == "customer" and p.tag}
+    assert len(tags) > 10
+    assert {may_say[tag] for tag in tags} == {"yes"}

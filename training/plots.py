@@ -25,7 +25,7 @@ matplotlib.use("Agg")
 Matrix = npt.NDArray[np.float64]
 Table = list[dict[str, Any]]
 BLUE, GREY, RED = "#2f6db5", "#a9b4c0", "#b3261e"
-RULE_STYLES = ("-", "--", "-.", ":")
+RULE_STYLES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (6, 1, 1, 1, 1, 1)))
 WIDTH = 11.0
 SHOWN_CLASSES = 9
 SHOWN_FEATURES = 20

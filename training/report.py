@@ -67,7 +67,7 @@ class HeadReport:
 
 
 RULES = (
-    "popular", "recent_popular", "last_product", "co_holding",
+    "popular", "recent_popular", "recent_demand", "usual_demand", "last_product", "co_holding",
     "majority", "last_channel", "most_used", "tier_median", "overall_rate", "handle_rate",
 )  # fmt: skip
 

@@ -150,6 +150,11 @@ class StartHead:
         test, recent = self.split["test"], self.split["calibrate"]
         possible = self.starts & self.eligible
         days = self._columns("days_since_{}_purchase")
+        reported = {
+            f"{name}_demand": self._columns(pattern)[test]
+            for name, pattern in (("recent", RECENT), ("usual", USUAL))
+            if self._has(pattern)
+        }
         return {
             "popular": baselines.popular(possible[known], self.eligible[known], test),
             "recent_popular": baselines.popular(possible[recent], self.eligible[recent], test),
@@ -159,6 +164,7 @@ class StartHead:
             "co_holding": baselines.co_holding(
                 ~np.isnan(days[known]), possible[known], self.eligible[known], ~np.isnan(days[test])
             ),
+            **reported,
         }
 
     def _about(self) -> Rows:
@@ -169,6 +175,9 @@ class StartHead:
             for pattern in (RECENT, USUAL)
         }
         return np.array([told.get(name, -1) for name in self.feature_set.names])
+
+    def _has(self, pattern: str) -> bool:
+        return pattern.format(self.products[0]) in self.feature_set.names
 
     def _columns(self, pattern: str) -> Matrix:
         places = [self.feature_set.names.index(pattern.format(one)) for one in self.products]

@@ -62,7 +62,7 @@ def test_popularity_is_what_others_measured(next_product):
 
 def test_next_product_beats_every_naive_rule(next_product):
     rules = [name for name in next_product if name.endswith("_map_at_7")]
-    assert len(rules) == 4
+    assert len(rules) == 6
     assert next_product["map_at_7"] > max(next_product[rule] for rule in rules)
 
 

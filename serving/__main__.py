@@ -11,10 +11,13 @@ from rich.console import Console
 
 from features.terminal import parse_clock, print_json, run
 from serving.client import ServiceClient
+from serving.commands.frontier import frontier_command
 from serving.commands.keys import keys_app
 from serving.commands.replay import replay_command
 from serving.commands.scorecard import app as scorecard_app
+from serving.commands.simulate import simulate_command
 from serving.commands.swap import swap_command
+from serving.commands.why import why_command
 from serving.config import ROOT, WorkFolder
 from serving.contract import RecommendResponse
 from serving.front_desk import WIDTH, show_answer
@@ -28,6 +31,9 @@ PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 
 app.add_typer(keys_app, name="keys")
 app.command("replay")(replay_command)
+app.command("why")(why_command)
+app.command("simulate")(simulate_command)
+app.command("frontier")(frontier_command)
 app.add_typer(scorecard_app, name="scorecard")
 app.command("swap")(swap_command)
 

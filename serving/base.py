@@ -217,15 +217,55 @@ def open_base(
     """
     rules = load_rules(start.work, start.catalog, policy)
     scorer = scorer_of(start, rules, load_service_config(start.work))
-    channel = channel or rules.policy.doors.app
-    if channel is None:
-        known = ", ".join(rules.catalog.channel_ids)
-        raise StartError(f"the policy names no app as a door; choose a channel: {known}")
+    asked = Asked(as_of, _door(channel, rules), limit)
     with ExitStack() as opened:
         customers = opened.enter_context(OnlineStore(start.work.online_store()))
         decisions = open_decision_store(start.work.path)
         opened.callback(decisions.close)
-        yield Base(rules, scorer, customers, Asked(as_of, channel, limit), decisions, threads)
+        yield Base(rules, scorer, customers, asked, decisions, threads)
+
+
+@contextmanager
+def open_policies(
+    start: Start,
+    policies: Sequence[Path | None],
+    as_of: datetime,
+    channel: str | None = None,
+    limit: int = 3,
+) -> Iterator[list[Base]]:
+    """Open the same customers under several policies (None: the bank's own).
+
+    No decision store is opened: nobody's minutes are used yet, and nothing can be stored.
+    """
+    every = [load_rules(start.work, start.catalog, policy) for policy in policies]
+    config = load_service_config(start.work)
+    first = scorer_of(start, every[0], config)
+    with OnlineStore(start.work.online_store()) as customers:
+        yield [
+            Base(
+                rules,
+                Scorer(rules, first.release, config.top_features),
+                customers,
+                Asked(as_of, _door(channel, rules), limit),
+            )
+            for rules in every
+        ]
+
+
+def sample(customer_ids: Sequence[str], size: int | None) -> list[str]:
+    """Pick ``size`` customers by hash, always the same ones; None picks everybody."""
+    if size is None or size >= len(customer_ids):
+        return list(customer_ids)
+    by_hash = sorted(customer_ids, key=lambda one: hashlib.sha256(one.encode()).digest())
+    return sorted(by_hash[:size])
+
+
+def _door(channel: str | None, rules: Rulebook) -> str:
+    door = channel or rules.policy.doors.app
+    if door is None:
+        known = ", ".join(rules.catalog.channel_ids)
+        raise StartError(f"the policy names no app as a door; choose a channel: {known}")
+    return door
 
 
 def _check(asked: Asked, rules: Rulebook, customers: OnlineStore) -> None:

@@ -26,6 +26,13 @@ ROUTES = {
     "transfer": ("转介", "transfer to"),
     "return": ("回流", "back to"),
 }
+GATE_NAMES = {
+    "eligible": "准入 eligible",
+    "suitable": "适当 suitable",
+    "deployable": "可部署 deployable",
+    "permitted": "许可 permitted",
+    "affordable": "有产能 affordable",
+}
 WIDTH = 108
 """Columns of the answer: fits half a wide screen and the page of a log."""
 
@@ -144,9 +151,8 @@ def _small_print(answer: RecommendResponse) -> list[str]:
     counts = answer.considered
     if counts is not None:
         lines.append(
-            f"候选 candidates {counts.candidates} → 准入 eligible {counts.eligible} → "
-            f"适当 suitable {counts.suitable} → 可部署 deployable {counts.deployable} → "
-            f"许可 permitted {counts.permitted} → 有产能 affordable {counts.affordable}"
+            f"候选 candidates {counts.candidates} → "
+            + " → ".join(f"{name} {getattr(counts, gate)}" for gate, name in GATE_NAMES.items())
         )
     versions = answer.versions
     at = answer.features_as_of

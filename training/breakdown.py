@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from features.age_bands import AGE_BANDS
 from features.feature_set import FeatureSet
 from features.spine import moment
 from training import metrics
@@ -126,7 +127,7 @@ def segments(tested: ScoredTest, names: dict[str, Names], depth: int, metric: st
 
 def _rank(group: str) -> tuple[int, str]:
     """Ages from young to old, other names by the alphabet."""
-    ages = [name for _, name in metrics.AGE_BANDS]
+    ages = [name for _, name in AGE_BANDS]
     return (ages.index(group) if group in ages else len(ages), group)
 
 

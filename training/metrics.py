@@ -9,19 +9,11 @@ import numpy.typing as npt
 from fairlearn.metrics import MetricFrame
 from sklearn.metrics import log_loss, roc_auc_score
 
+from features.age_bands import AGE_BANDS
+
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Vector = npt.NDArray[np.float64]
-
-AGE_BANDS = (
-    (0, "under 26"),
-    (26, "26-35"),
-    (36, "36-45"),
-    (46, "46-59"),
-    (60, "60-64"),
-    (65, "65 and over"),
-)
-"""First age of each band and its name; the bands of the banks' own tag `age_band`."""
 
 
 def top(scores: Matrix, eligible: Mask, depth: int) -> npt.NDArray[np.int64]:

@@ -25,7 +25,6 @@ from serving.decide.record import (
     Contributions,
     Decision,
     DecisionRecord,
-    ExcludedAction,
     RankedAction,
 )
 from serving.decide.routing import owner
@@ -163,7 +162,7 @@ def _exclusions(decision: Decision, case: Case) -> tuple[Exclusion, ...]:
         if text is None:
             key = one.offer, one.reason
             if key not in filled:
-                filled[key] = phrases.text(one.reason, _exclusion_values(one, case))
+                filled[key] = phrases.text(one.reason, exclusion_values(one.offer, case))
             text = filled[key]
         zh, en = (None, None) if text is None else (text.zh, text.en)
         told.append(_exclusion(one.offer, one.handle, one.reason, zh, en))
@@ -184,9 +183,9 @@ def _text(zh: str, en: str) -> Text:
     return Text(zh=zh, en=en)
 
 
-def _exclusion_values(excluded: ExcludedAction, case: Case) -> Mapping[str, Value]:
-    """Fill in what an exclusion's sentence may name: risk levels, and the days of a refusal."""
-    offer = case.rules.catalog.offer_by_id[excluded.offer]
+def exclusion_values(name: str, case: Case) -> Mapping[str, Value]:
+    """Fill in what an offer's exclusion may name: risk levels, and the days of a refusal."""
+    offer = case.rules.catalog.offer_by_id[name]
     values: dict[str, Value] = {}
     newest, refusal = case.state.risk_assessment, case.refused.get(offer.id)
     if newest is not None and offer.risk_level is not None:

@@ -28,7 +28,7 @@ def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
     _check_handles(inputs, rules)
     case = make_case(inputs, rules)
     sifted = sift(case)
-    places = [prospect.arms() for prospect in _in_order(case, sifted)[: inputs.limit]]
+    places = [prospect.arms() for prospect in in_order(case, sifted)[: inputs.limit]]
     seed = seed_of(rules.policy.exploration, inputs.decision_id)
     drawn = _draw_first(case, places[0], seed) if places else None
     ranked = [
@@ -76,7 +76,7 @@ def _check_handles(inputs: DecisionInputs, rules: Rulebook) -> None:
         )
 
 
-def _in_order(case: Case, sifted: Sifted) -> list[Prospect]:
+def in_order(case: Case, sifted: Sifted) -> list[Prospect]:
     """Price what survived and is worth a place, and put it in order."""
     offers, prices = case.rules.catalog.offer_by_id, prices_at(case)
     prospects = [

@@ -195,6 +195,37 @@ def challenger(tmp_path_factory) -> Path:
     return folder
 
 
+CROWD = 150
+
+
+@pytest.fixture(scope="session")
+def crowd(bank, tmp_path_factory) -> Bank:
+    """The same bank with many customers, drawn at random: ages, means, risk levels, features."""
+    folder = bank.copy(tmp_path_factory.mktemp("crowd") / "work")
+    random = np.random.default_rng(11)
+
+    def customer(number: int) -> tuple[str, np.ndarray, CustomerState]:
+        name = f"C{number:07d}"
+        state = CustomerState(
+            customer_id=name,
+            as_of=AS_OF,
+            birth_date=date(1940 + int(random.integers(0, 68)), 5, 4),
+            outlet=Outlet(org_id=f"O000{number % 3}", kind="own", name="城西支行"),
+            assets_cny=float(random.lognormal(11, 2)),
+            overdue_days=0,
+            risk_assessment=RiskAssessment(
+                level=int(random.integers(1, 6)),
+                assessed_at=AS_OF - timedelta(days=90),
+                expires_at=AS_OF + timedelta(days=275),
+            ),
+            reachable={"wecom": True},
+        )
+        return name, random.normal(size=len(GROUPS)), state
+
+    publish(folder.folder / "online.sqlite", FEATURES, AS_OF, map(customer, range(CROWD)))
+    return folder
+
+
 HIDDEN = ("ONEPOINT_KEYS_FILE", "ONEPOINT_PSEUDONYM_KEY", "ONEPOINT_POSTGRES_URL")
 
 

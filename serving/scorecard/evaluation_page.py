@@ -12,6 +12,7 @@ from features.page import (
     both,
     cell,
     element,
+    join,
     number,
     page,
     percent,
@@ -43,7 +44,7 @@ def evaluation_page(told: Evaluation, catalog: Catalog) -> str:
             "与评分卡矛盾的证据", "evidence against the scorecard",
             [one for one in told.contradictions if one.p is not None], catalog,
         ),
-        _rows(told.rows, catalog),
+        _rows(told, catalog),
         _contradictions(
             "评分卡之外的办理", "done where the scorecard does not allow it",
             [one for one in told.contradictions if one.p is None], catalog,
@@ -171,7 +172,7 @@ def _contradictions(
     return element("section", heading, table(headings, rows, sorted_=True), data_section=True)
 
 
-def _rows(rows: Sequence[Row], catalog: Catalog) -> Markup:
+def _rows(told: Evaluation, catalog: Catalog) -> Markup:
     place_, count_, card_, done_, given_, over_, error_, wait_, time_, rating_, cost_ = (
         Heading("产品·环节·渠道 offer, stage, channel", 17, "title"),
         Heading("件数 journeys", 7, "number"), Heading("评分卡 card", 10),
@@ -182,13 +183,14 @@ def _rows(rows: Sequence[Row], catalog: Catalog) -> Markup:
         Heading("每办成成本 cost per done", 8, "number"),
     )  # fmt: skip
     written = []
-    for row in rows:
+    found = [one for one in told.contradictions if one.p is not None]
+    for row in told.rows:
         names, offer = catalog.channel_by_id[row.channel].names, _group(row.group, catalog)
         stage = " · ".join(STAGE_NAMES[row.stage])
         cells = [
             cell(place_, offer, element("small", stage), both(names.zh, names.en)),
             cell(count_, f"{row.journeys:,}", _outside(row)),
-            cell(card_, _card(row)),
+            cell(card_, _card(row), _against(row, found)),
             *(
                 _figure(heading, name, row)
                 for heading, name in (
@@ -196,8 +198,7 @@ def _rows(rows: Sequence[Row], catalog: Catalog) -> Markup:
                     (error_, "errors"), (wait_, "wait_s"), (time_, "duration_s"),
                 )
             ),
-            cell(rating_, figure("rating", row.metrics.get("rating")),
-                 element("small", figure("complaints", row.metrics.get("complaints")))),
+            cell(rating_, figure("rating", row.metrics.get("rating")), _complaints(row)),
             cell(cost_, number(row.cost_cny, "CNY"),
                  element("small", number(row.staff_minutes, "分钟 min"))),
         ]  # fmt: skip
@@ -216,9 +217,27 @@ def _outside(row: Row) -> Markup | None:
 def _card(row: Row) -> Markup:
     if row.feasibility is None or row.necessity is None:
         return badge("alarm", "不可办 no")
-    zh = f"可行 {row.feasibility:.0f} 必要 {row.necessity:.0f}"
-    en = f"feasible {row.feasibility:.0f}, necessary {row.necessity:.0f}"
-    return element("span", zh, element("small", en))
+    lines = [
+        element("div", both(f"{zh} {points:.0f}", en))
+        for zh, en, points in (
+            ("可行", "feasible", row.feasibility), ("必要", "necessary", row.necessity),
+        )
+    ]  # fmt: skip
+    return join(lines)
+
+
+def _against(row: Row, found: Sequence[Contradiction]) -> list[Markup]:
+    """Mark a row that the evidence contradicts, once a kind."""
+    place = (row.group, row.stage, row.channel)
+    kinds = dict.fromkeys(one.kind for one in found if (one.group, one.stage, one.channel) == place)
+    return [badge(LEVELS[kind], KIND_NAMES[kind][0]) for kind in kinds]
+
+
+def _complaints(row: Row) -> Markup | None:
+    sums = row.metrics.get("complaints")
+    if sums is None or not sums.d:
+        return None
+    return element("small", f"投诉 {figure('complaints', sums)}, n = {sums.d:,.0f}")
 
 
 def _figure(heading: Heading, name: str, row: Row) -> Markup:

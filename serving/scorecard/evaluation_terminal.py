@@ -110,7 +110,7 @@ def interval(name: str, sums: Sums | None) -> str:
     low, high = sums.interval(name in SHARES)
     if name in SHARES:
         return f"{100 * low:.0f}–{100 * high:.0f} %"
-    return f"{number(low)} … {number(high)}"
+    return f"{low:.1f}–{high:.1f}" if name == "rating" else f"{max(low, 0):,.0f}–{high:,.0f}"
 
 
 def as_json(told: Evaluation) -> dict[str, object]:

@@ -50,11 +50,15 @@ class Restriction(StrictConfig):
 
 
 class RiskAssessment(StrictConfig):
-    """The newest risk assessment; it may have expired."""
+    """The newest risk assessment; it may have expired.
+
+    ``raised_at`` is when an assessment last came out higher than the one before; None where never.
+    """
 
     level: int = Field(ge=1, le=5)
     assessed_at: datetime
     expires_at: datetime
+    raised_at: datetime | None = None
 
 
 class CreditOffer(StrictConfig):
@@ -97,8 +101,9 @@ class CustomerState(StrictConfig):
 
     ``missing`` names the tables of the contract that this bank does not bring: a veto that needs
     one of them holds. ``demand_cny`` is money on current accounts and ``assets_cny`` all assets
-    (CNY; None where balances are not known). ``consents`` and ``reachable`` hold the newest row
-    by channel; consent channel `personalisation` False means no personal answer.
+    (CNY; None where balances are not known). ``consents`` and ``reachable`` hold what was said
+    last by channel (who opts out of a contact says no to its channel); consent channel
+    `personalisation` False means no personal answer.
     """
 
     customer_id: str

@@ -206,50 +206,71 @@ def _restrictions(spine: Spine) -> pa.Table:
     )
 
 
-def _flags(spine: Spine, table: str, flag: str, channels: Sequence[str]) -> pa.Table:
-    """Write the newest flag of each channel that has one, as `"channel":true` with commas.
+def _flags(spine: Spine, rows: Frame, channels: Sequence[str]) -> pa.Table:
+    """Write the newest `flag` of each channel that has one, as `"channel":true` with commas.
 
     These tables have a row per customer and channel, too many to group as text: the newest is the
     largest time, and the flag is its last bit.
     """
     code = " ".join(f"when '{one}' then {place}" for place, one in enumerate(channels))
-    rows = past(spine, table).to_native()  # noqa: F841 (DuckDB finds it by its name)
+    told = rows.to_native()  # noqa: F841 (DuckDB finds it by its name)
     found = spine.on_duckdb.con.sql(
-        f"""select row_id, case channel {code} end as place, event_time * 2 + {flag}::bigint as time
-            from rows"""  # noqa: S608
+        f"""select row_id, case channel {code} end as place, event_time * 2 + flag::bigint as time
+            from told"""  # noqa: S608
     ).to_arrow_table()
     row_ids = np.sort(spine.source.arrow(spine.frame().select("row_id"))["row_id"].to_numpy())
     cells = np.searchsorted(row_ids, found["row_id"].to_numpy()) * len(channels)
     newest = np.full((len(row_ids), len(channels)), ALWAYS)
     np.maximum.at(newest.reshape(-1), cells + found["place"].to_numpy(), found["time"].to_numpy())
     # Arrow would leave out a row whose texts are all null
-    told = (newest > ALWAYS).any(axis=1)
-    words = np.where(newest == ALWAYS, 0, 1 + newest % 2)[told]
+    spoken = (newest > ALWAYS).any(axis=1)
+    words = np.where(newest == ALWAYS, 0, 1 + newest % 2)[spoken]
     texts = (
         pa.array([None, f'"{one}":false', f'"{one}":true']).take(pa.array(words[:, place]))
         for place, one in enumerate(channels)
     )
     joined = pc.binary_join_element_wise(*texts, ",", null_handling="skip")
-    return pa.table({"row_id": row_ids[told], "text": joined})
+    return pa.table({"row_id": row_ids[spoken], "text": joined})
 
 
 def _consents(spine: Spine) -> pa.Table:
+    """Write what each channel was told last: a consent, or an opt-out from one of its contacts."""
     channels = [*spine.source.catalog.channel_ids, PERSONALISATION]
-    return _flags(spine, "consents", "allowed", channels)
+    said: list[Frame] = []
+    if spine.source.has("consents"):
+        allowed = nw.col("allowed").alias("flag")
+        said.append(past(spine, "consents").select("row_id", "channel", "event_time", allowed))
+    if spine.source.has("contacts.opted_out_at"):
+        opted_out = past(spine, "contacts").filter(~nw.col("opted_out_at").is_null())
+        moment_said, no = nw.col("opted_out_at").alias("event_time"), nw.lit(False).alias("flag")
+        said.append(opted_out.select("row_id", "channel", moment_said, no))
+    if not said:
+        return pa.table({"row_id": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
+    return _flags(spine, nw.concat(said), channels)
 
 
 def _reachability(spine: Spine) -> pa.Table:
-    return _flags(spine, "reachability", "reachable", spine.source.catalog.channel_ids)
+    flag = nw.col("reachable").alias("flag")
+    rows = past(spine, "reachability").select("row_id", "channel", "event_time", flag)
+    return _flags(spine, rows, spine.source.catalog.channel_ids)
 
 
 def _assessment(spine: Spine) -> pa.Table:
-    return _objects(
+    fields = _object(
+        level="arg_max(level, event_time)",
+        assessed_at=_utc("max(event_time)"),
+        expires_at=_utc("arg_max(expires_at, event_time)"),
+        raised_at=_utc("max(event_time) filter (level > level_before)"),
+    )
+    return _texts(
         spine,
-        latest(spine, "risk_assessments"),
-        "event_time",
-        level="level[2:]::integer",
-        assessed_at=_utc("event_time"),
-        expires_at=_utc("expires_at"),
+        past(spine, "risk_assessments"),
+        f"""select row_id, {fields} as text from (
+                select row_id, event_time, expires_at, level[2:]::integer as level,
+                    lag(level[2:]::integer) over (
+                        partition by row_id order by event_time) as level_before
+                from rows)
+            group by row_id""",  # noqa: S608
     )
 
 
@@ -360,7 +381,7 @@ _FACTS = (
     _Fact(("holdings",), _holdings, ',"holdings":[', "]"),
     _Fact(("balances",), _money, ",", nothing=',"demand_cny":0,"assets_cny":0'),
     _Fact(("restrictions",), _restrictions, ',"restrictions":[', "]"),
-    _Fact(("consents",), _consents, ',"consents":{', "}"),
+    _Fact((), _consents, ',"consents":{', "}"),
     _Fact(("reachability",), _reachability, ',"reachable":{', "}"),
     _Fact(("risk_assessments",), _assessment, ',"risk_assessment":'),
     _Fact(("credit_offers",), _credit_offers, ',"credit_offers":[', "]"),

@@ -10,7 +10,12 @@ from serving.decide.rules import rule
 
 @rule("affordable", "capacity_full")
 def capacity_full(case: Case) -> Actions:
-    """Veto the channels that have not the minutes left that one more customer would take."""
+    """Veto the channels that have not the minutes left that one more customer would take.
+
+    Outbound the contact itself takes its channel's minutes too.
+    """
+    if case.outbound and not has_minutes(case, case.reach):
+        return case.sets.everything
     return case.sets.at(one.id for one in case.sets.handles if not has_minutes(case, one))
 
 

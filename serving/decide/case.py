@@ -13,8 +13,9 @@ from features.catalog import STAGES, Channel, Offer, Stage
 from features.state import CustomerState, Refusal
 from features.tables import PERSONALISATION
 from serving.contract import Intent
-from serving.decide.actions import Actions, ActionSets
+from serving.decide.actions import NOTHING, Actions, ActionSets
 from serving.decide.calendar_days import age_on, local_day, months_after, utc
+from serving.decide.caps import contact_free_from, free_from
 from serving.decide.deployment import Deployment
 from serving.decide.record import DecisionInputs
 
@@ -48,8 +49,9 @@ class Case:
 
     @property
     def intent_offer(self) -> str | None:
-        """The offer the customer says he came for."""
-        return self.inputs.intent.offer if self.inputs.intent else None
+        """The offer the customer says he came for; who is contacted said nothing."""
+        intent = self.inputs.intent
+        return None if intent is None or self.outbound else intent.offer
 
     @property
     def outbound(self) -> bool:
@@ -65,6 +67,11 @@ class Case:
     def reach(self) -> Channel:
         """The channel where the customer is or, outbound, would be spoken to."""
         return self.rules.catalog.channel_by_id[self.inputs.channel]
+
+    @property
+    def alone(self) -> Actions:
+        """The handles where the customer does it himself: online, and at machines."""
+        return self.sets.mode["online"] | self.sets.at(self.rules.policy.doors.machines)
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -120,6 +127,8 @@ class Case:
     @cached_property
     def served(self) -> Actions:
         """The offers he holds and came to be served in, so that nothing is sold."""
+        if self.outbound:
+            return NOTHING
         return self.sets.of(one for one in self.held if self.stages.get(one) == "servicing")
 
     def not_known(self, table: str) -> bool:
@@ -135,6 +144,32 @@ class Case:
     def refusal_day(self, refusal: Refusal) -> date:
         """Return the day the customer refused, as the bank counts days."""
         return local_day(refusal.refused_at, self.zone)
+
+    @property
+    def rating_held_until(self) -> date | None:
+        """The first day the risk rating no longer counts as raised lately; None where never."""
+        newest = self.state.risk_assessment
+        if newest is None or newest.raised_at is None or utc(newest.raised_at) > self.now:
+            return None
+        days = self.rules.policy.high_risk.raised_hold_days
+        return local_day(newest.raised_at, self.zone) + timedelta(days=days)
+
+    @property
+    def contact_from(self) -> date:
+        """The first day the caps of all channels together let us contact him again."""
+        return contact_free_from(self._contacted(), self.rules.policy.caps)
+
+    @property
+    def channel_from(self) -> date:
+        """The first day the cap of the channel lets us contact him by it again."""
+        most = self.rules.policy.caps.by_channel_30_days.get(self.reach.id)
+        return date.min if most is None else free_from(self._contacted(self.reach.id), most, 30)
+
+    def _contacted(self, channel: str | None = None) -> list[date]:
+        """List the days he was contacted (by one channel), newest first."""
+        made = (one for one in self.state.contacts if channel in (None, one.channel))
+        times = (utc(one.event_time) for one in made)
+        return sorted((local_day(at, self.zone) for at in times if at <= self.now), reverse=True)
 
     @cached_property
     def refused(self) -> dict[str, Refusal]:

@@ -35,10 +35,15 @@ def expired(case: Case) -> Actions:
 def outside_outlet_scope(case: Case) -> Actions:
     """Veto what the customer's outlet does not sell (an agency does less)."""
     outlet, sets = case.state.outlet, case.sets
-    if outlet is None or not outlet.business_scope:
+    if outlet is None:
+        return NOTHING
+    scope = outlet.business_scope
+    if not scope and outlet.kind == "agency":
+        scope = case.rules.policy.agency_categories
+    if not scope:
         return NOTHING
     vetoed = sets.products & sets.mode["offline"]
-    for category in outlet.business_scope:
+    for category in scope:
         vetoed &= ~sets.category.get(category, NOTHING)
     return vetoed
 

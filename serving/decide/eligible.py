@@ -10,8 +10,8 @@ from serving.decide.rules import rule, sale_rule
 
 @sale_rule("eligible", "restrictions_unknown")
 def restrictions_unreadable(case: Case) -> Actions:
-    """Nothing is marketed while the customer's record, and so a restriction, cannot be read."""
-    unknown = case.unknown and case.rules.policy.restrictions.kept
+    """Nothing is marketed where the bank keeps restrictions and they cannot be read."""
+    unknown = _cannot_read_restrictions(case)
     return case.sets.products if unknown else NOTHING
 
 
@@ -38,7 +38,7 @@ def restricted_for_overdue(case: Case) -> Actions:
 
 @sale_rule("eligible", "age_unknown")
 def age_unknown(case: Case) -> Actions:
-    """Hold back offers bound to an age where the birth date is not known."""
+    """Hold back offers bound to an age, or to full age, where the birth date is not known."""
     return case.sets.offers(_is_bound_to_an_age) if case.age is None else NOTHING
 
 
@@ -51,7 +51,7 @@ def age_out_of_range(case: Case) -> Actions:
 @sale_rule("eligible", "already_holds")
 def already_held(case: Case) -> Actions:
     """Veto what he has already where one is enough; he may ask about it and rate it."""
-    asks = ("inquiry", "rating")
+    asks = () if case.outbound else ("inquiry", "rating")
     held = (offer for offer in case.held if case.stages.get(offer) not in asks)
     return case.sets.of(held) & case.sets.offers(_is_enough_once)
 
@@ -110,9 +110,14 @@ def no_complaint(case: Case) -> Actions:
 def anti_fraud_hold(case: Case) -> Actions:
     """Under an anti-fraud hold only the counter acts; so too where no hold can be ruled out."""
     restrictions = case.rules.policy.restrictions
-    if "anti_fraud" in case.restrictions or (case.unknown and restrictions.kept):
+    if "anti_fraud" in case.restrictions or _cannot_read_restrictions(case):
         return case.sets.everything & ~case.sets.at(restrictions.anti_fraud_channels)
     return NOTHING
+
+
+def _cannot_read_restrictions(case: Case) -> bool:
+    unreadable = case.unknown or case.not_known("restrictions")
+    return unreadable and case.rules.policy.restrictions.kept
 
 
 def _binds_for_long(offer: Offer) -> bool:
@@ -120,7 +125,7 @@ def _binds_for_long(offer: Offer) -> bool:
 
 
 def _is_bound_to_an_age(offer: Offer) -> bool:
-    return offer.minimum_age > 0 or offer.maximum_age < 130
+    return offer.minimum_age > 0 or offer.maximum_age < 130 or _binds_for_long(offer)
 
 
 def _is_enough_once(offer: Offer) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from features.catalog import Offer
 from serving.decide.actions import NOTHING, Actions
 from serving.decide.affordable import has_minutes
 from serving.decide.case import Case
 from serving.decide.deployable import deployed
+from serving.decide.exploration import uniform
+from serving.decide.policy import HoldOut
 from serving.decide.rules import rule, sale_rule
 
 
@@ -25,20 +29,79 @@ def refused_lately(case: Case) -> Actions:
 
 @rule("permitted", "no_consent")
 def no_consent(case: Case) -> Actions:
-    """Veto the remote channels over which the customer does not want to be spoken to."""
-    refused = case.sets.at(one for one, yes in case.state.consents.items() if not yes)
-    return refused & _calls_later(case)
+    """Veto what is done over a channel by which the customer does not want to be spoken to.
+
+    Remote handles where he said no; outbound everything, unless he said yes to the channel of the
+    contact, or it needs none and he said no such thing. What he said last counts.
+    """
+    consents = case.state.consents
+    if case.outbound:
+        silent = not case.unknown and case.reach.id not in case.rules.policy.must_have_consent
+        if not consents.get(case.reach.id, silent):
+            return case.sets.everything
+    return case.sets.at(one for one, yes in consents.items() if not yes) & _calls_later(case)
 
 
 @rule("permitted", "unreachable")
 def unreachable(case: Case) -> Actions:
     """Veto remote channels that do not reach him; some (WeCom) need proof that they do."""
     reachable, sets = case.state.reachable, case.sets
+    proven = case.rules.policy.must_be_reachable
+    if case.outbound and not reachable.get(
+        case.reach.id, not case.unknown and case.reach.id not in proven
+    ):
+        return sets.everything
     lost = sets.at(channel for channel, reaches in reachable.items() if not reaches)
     if not case.not_known("reachability"):
-        proven = case.rules.policy.must_be_reachable
         lost |= sets.at(channel for channel in proven if channel not in reachable)
     return lost & _calls_later(case)
+
+
+@rule("permitted", "outside_call_hours")
+def outside_call_hours(case: Case) -> Actions:
+    """Call nobody outside the hours for calls."""
+    hour = case.now.astimezone(case.zone).hour
+    open_now = any(hours.start <= hour < hours.end for hours in case.rules.policy.call_hours)
+    return case.sets.everything if _we_call(case) and not open_now else NOTHING
+
+
+@rule("permitted", "holiday")
+def holiday(case: Case) -> Actions:
+    """Call nobody on a holiday."""
+    off = _we_call(case) and case.today in case.rules.policy.holidays
+    return case.sets.everything if off else NOTHING
+
+
+@rule("permitted", "contact_history_unknown")
+def contact_history_unknown(case: Case) -> Actions:
+    """Contact nobody of whom it is not known how often he was contacted."""
+    unknown = case.outbound and case.not_known("contacts")
+    return case.sets.everything if unknown else NOTHING
+
+
+@rule("permitted", "contact_cap")
+def contact_cap(case: Case) -> Actions:
+    """Contact nobody more often than allowed, all channels together."""
+    capped = case.outbound and case.contact_from > case.today
+    return case.sets.everything if capped else NOTHING
+
+
+@rule("permitted", "channel_cap")
+def channel_cap(case: Case) -> Actions:
+    """Contact nobody by one channel more often than allowed."""
+    capped = case.outbound and case.channel_from > case.today
+    return case.sets.everything if capped else NOTHING
+
+
+@rule("permitted", "managers_customer")
+def managers_customer(case: Case) -> Actions:
+    """Leave who has a manager to him: other managers and the call centre do not contact him."""
+    own, policy = case.state.owner, case.rules.policy
+    if not case.outbound or own is None:
+        return NOTHING
+    anothers = case.reach.id in policy.doors.managers and case.reach.id != own.role
+    open_to_us = case.reach.id in policy.managed_contact and not anothers
+    return NOTHING if open_to_us else case.sets.everything
 
 
 @rule("permitted", "senior_keeps_person")
@@ -48,8 +111,7 @@ def senior_keeps_person(case: Case) -> Actions:
     has_person = reach.mode == "offline" or (reach.mode == "remote" and reach.staff_minutes > 0)
     if not (case.senior and has_person):
         return NOTHING
-    machines = sets.at(case.rules.policy.doors.machines)
-    return (sets.mode["online"] | machines) & ~sets.at((reach.id,))
+    return case.alone & ~sets.at((reach.id,))
 
 
 @rule("permitted", "managers_precedence")
@@ -62,6 +124,27 @@ def managers_precedence(case: Case) -> Actions:
         return NOTHING
     others = sets.at(managers) & ~sets.at((own.role, case.reach.id))
     return others & sets.offers_with(deployed(case), own.role)
+
+
+@rule("permitted", "hold_out")
+def hold_out(case: Case) -> Actions:
+    """Contact nobody of the hold-out group; asked last, so that it is who else would have been."""
+    held = case.outbound and held_out(case.rules.policy.hold_out, case.state.customer_id)
+    return case.sets.everything if held else NOTHING
+
+
+def held_out(policy: HoldOut, customer_id: str) -> bool:
+    """Whether a customer is never contacted unasked: by a hash, so for as long as the salt lasts.
+
+    >>> held_out(HoldOut(share=1, salt="a"), "C1"), held_out(HoldOut(share=0, salt="a"), "C1")
+    (True, False)
+    """
+    salted = hashlib.sha256(f"{policy.salt}:{customer_id}".encode()).hexdigest()
+    return uniform(salted) < policy.share
+
+
+def _we_call(case: Case) -> bool:
+    return case.outbound and case.reach.id in case.rules.policy.doors.calls
 
 
 def _calls_later(case: Case) -> Actions:

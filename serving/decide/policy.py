@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
@@ -67,6 +68,17 @@ class Elderly(StrictConfig):
     age: int = Field(default=65, ge=0, le=130)
     never_from_risk_level: int = Field(default=4, ge=1, le=5)
     person_from_risk_level: int = Field(default=3, ge=1, le=5)
+
+
+class HighRisk(StrictConfig):
+    """Investments from `from_level` on (R1–R5) are never pitched to a customer unasked.
+
+    For `raised_hold_days` after his risk tolerance came out higher they need a person: who was
+    lifted to C4 yesterday should not buy alone today.
+    """
+
+    from_level: int = Field(default=4, ge=1, le=5)
+    raised_hold_days: int = Field(default=7, ge=0, le=365)
 
 
 class Exploration(StrictConfig):
@@ -177,7 +189,12 @@ class Policy(StrictConfig):
     answer, unless the customer came for them.
     ``unknown_means_up_to_cny``: a minimum amount up to this holds for customers whose assets are
     not known; above it, unknown means are a veto.
+    ``call_hours`` and ``holidays`` bind the channels of `doors.calls`, in the bank's time zone.
+    ``agency_categories``: what an agency outlet sells whose own scope is not given.
     ``must_be_reachable``: remote channels that need a proof that they reach the customer.
+    ``must_have_consent``: channels by which nobody is contacted who has not said yes to it; by the
+    others, who has not said no.
+    ``managed_contact``: channels by which a customer who has a manager may be contacted.
     """
 
     timezone: str
@@ -190,9 +207,11 @@ class Policy(StrictConfig):
     assessment_months: int = Field(default=12, ge=1, le=12)
     adult_age: int = Field(default=18, ge=0, le=130)
     call_hours: tuple[HourRange, ...]
+    holidays: tuple[date, ...] = ()
     caps: Caps
     cool_downs: CoolDowns
     elderly: Elderly = Elderly()
+    high_risk: HighRisk = HighRisk()
     exploration: Exploration
     hold_out: HoldOut
     restrictions: Restrictions
@@ -200,7 +219,10 @@ class Policy(StrictConfig):
     triggers: Triggers
     tiers: tuple[Tier, ...] = ()
     doors: Doors = Doors()
+    agency_categories: tuple[str, ...] = ()
     must_be_reachable: tuple[str, ...] = ()
+    must_have_consent: tuple[str, ...]
+    managed_contact: tuple[str, ...] = ()
     popularity: Popularity
 
     @field_validator("timezone")
@@ -231,6 +253,8 @@ class Policy(StrictConfig):
             "caps.by_channel_30_days": tuple(self.caps.by_channel_30_days),
             "restrictions.anti_fraud_channels": self.restrictions.anti_fraud_channels,
             "must_be_reachable": self.must_be_reachable,
+            "must_have_consent": self.must_have_consent,
+            "managed_contact": self.managed_contact,
             "doors.calls": doors.calls,
             "doors.counters": doors.counters,
             "doors.managers": doors.managers,

@@ -146,7 +146,9 @@ def _check_policy_names(policy: Policy, catalog: Catalog, where: str) -> None:
     categories = sorted({offer.category for offer in catalog.offers})
     triggers = ("maturity_categories", "idle_cash_categories", "tier_gap_categories")
     named = {f"triggers.{key}": getattr(policy.triggers, key) for key in triggers}
-    for key, names in (named | {"own_money_categories": policy.own_money_categories}).items():
+    named["own_money_categories"] = policy.own_money_categories
+    named["agency_categories"] = policy.agency_categories
+    for key, names in named.items():
         for name in names:
             if name not in categories:
                 hint = did_you_mean(name, categories)

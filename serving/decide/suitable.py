@@ -40,6 +40,12 @@ def high_risk_for_seniors(case: Case) -> Actions:
     return case.sets.risk_from[case.rules.policy.elderly.never_from_risk_level]
 
 
+@sale_rule("suitable", "high_risk_unasked")
+def high_risk_unasked(case: Case) -> Actions:
+    """Never pitch the riskiest investments to who did not ask for them."""
+    return case.sets.risk_from[case.rules.policy.high_risk.from_level] if case.outbound else NOTHING
+
+
 @sale_rule("suitable", "overdue_unknown")
 def overdue_unknown(case: Case) -> Actions:
     """Without the accounts' overdue days no credit is offered to anybody."""
@@ -65,4 +71,13 @@ def senior_needs_person(case: Case) -> Actions:
     if case.age is not None and not case.senior:
         return NOTHING
     risky = case.sets.risk_from[case.rules.policy.elderly.person_from_risk_level]
-    return risky & case.sets.mode["online"]
+    return risky & case.alone
+
+
+@sale_rule("suitable", "rating_raised_lately")
+def rating_raised_lately(case: Case) -> Actions:
+    """For some days after the risk rating was raised the riskiest investments need a person."""
+    until = case.rating_held_until
+    if until is None or case.today >= until:
+        return NOTHING
+    return case.sets.risk_from[case.rules.policy.high_risk.from_level] & case.alone

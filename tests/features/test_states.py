@@ -104,11 +104,16 @@ def test_complaints_open_and_settled(now, before):
 
 def test_the_newest_assessment_even_if_expired(now, before):
     assert now["expired_assessment"].risk_assessment == RiskAssessment(
-        level=3, assessed_at=utc(2025, 2, 1, 3), expires_at=utc(2026, 2, 1, 3)
+        level=3,
+        assessed_at=utc(2025, 2, 1, 3),
+        expires_at=utc(2026, 2, 1, 3),
+        raised_at=utc(2025, 2, 1, 3),
     )
     assert now["expired_assessment"].restrictions == ()
     assert now["managed"].risk_assessment.level == 5
     assert before["managed"].risk_assessment.level == 4
+    assert now["managed"].risk_assessment.raised_at == utc(2026, 6, 12, 2)
+    assert before["managed"].risk_assessment.raised_at is None, "the first one raises nothing"
     assert now["brand_new"].risk_assessment is None
 
 
@@ -145,7 +150,9 @@ def test_refusals_newest_first(now, before):
         "no need", "rate too high",
     ]  # fmt: skip
     assert now["refused_loan"].outlet.business_scope == ("deposit", "payment", "service")
-    assert now["refused_loan"].consents == {"personalisation": False}
+    # on the call of 2 June he said, on the 20th, that he wants no more calls
+    assert now["refused_loan"].consents == {"human_call": False, "personalisation": False}
+    assert before["refused_loan"].consents == {}
     assert now["refused_loan"].restrictions[0].until == utc(2026, 12, 31)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 
 from serving.contract import (
@@ -194,4 +195,15 @@ def exclusion_values(name: str, case: Case) -> Mapping[str, Value]:
         said = case.refusal_until(refusal, offer)
         values["until"] = day_in_words(said, case.today)
         values["date"] = day_in_words(case.refusal_day(refusal), case.today)
+    until = _hold_ends(excluded.reason, case)
+    if until is not None:
+        values["until"] = day_in_words(until, case.today)
     return values
+
+
+def _hold_ends(reason: str, case: Case) -> date | None:
+    """Tell the day a hold ends that is no refusal; None where it has no end."""
+    if reason == "rating_raised_lately":
+        return case.rating_held_until
+    ends = {"contact_cap": case.contact_from, "channel_cap": case.channel_from}.get(reason)
+    return None if ends == date.max else ends

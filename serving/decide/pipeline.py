@@ -22,13 +22,15 @@ def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
     renewal of it; then all others by score (ties in catalog order). A product that the models
     think he will hardly start (below the policy's `minimum_p_start`) takes no place, whatever it
     would bring: nobody is shown the mortgage he has no need for. A negative score keeps its
-    place: inbound, silence is no option. No permitted action at all is a valid answer with no
-    places.
+    place: inbound, silence is no option. Outbound it is: there a negative score takes no place,
+    for *no contact* scores 0, and no least probability is asked. No permitted action at all is a
+    valid answer with no places.
     """
     _check_handles(inputs, rules)
     case = make_case(inputs, rules)
     sifted = sift(case)
-    places = [prospect.arms() for prospect in in_order(case, sifted)[: inputs.limit]]
+    placed = in_order(case, sifted)[: inputs.limit]
+    places = [_better_than_silence(case, prospect.arms()) for prospect in placed]
     seed = seed_of(rules.policy.exploration, inputs.decision_id)
     drawn = _draw_first(case, places[0], seed) if places else None
     ranked = [
@@ -89,7 +91,13 @@ def in_order(case: Case, sifted: Sifted) -> list[Prospect]:
     )
 
 
+def _better_than_silence(case: Case, arms: list[Arm]) -> list[Arm]:
+    return [arm for arm in arms if arm.score >= 0] if case.outbound else arms
+
+
 def _worth_a_place(case: Case, prospect: Prospect) -> bool:
+    if case.outbound:
+        return prospect.best_score >= 0
     if prospect.offer.kind != "product" or prospect.offer.id == case.intent_offer:
         return True
     return prospect.p_start >= case.rules.policy.minimum_p_start

@@ -11,6 +11,7 @@ from features.state import (
     Holding,
     Outlet,
     Owner,
+    PastContact,
     Refusal,
     Restriction,
     RiskAssessment,
@@ -23,6 +24,7 @@ from serving.decide.record import Counters
 
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
+MIDNIGHT = datetime(2026, 6, 30, 16, 0, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -46,13 +48,31 @@ def broke_off(offer: str, stage: str):
     return BrokenApplication(offer=offer, stage=stage, channel="mobile_bank", event_time=NOW - DAY)
 
 
+def raised(at: datetime):
+    return RiskAssessment(level=4, assessed_at=at, expires_at=NOW + 265 * DAY, raised_at=at)
+
+
+def contacts(channel: str, *times: datetime):
+    return tuple(
+        PastContact(channel=channel, offer="fund_r2", event_time=at, responded=False)
+        for at in times
+    )
+
+
+CONTACTED = {"direction": "outbound", "channel": "push"}
+TEXTED = {"direction": "outbound", "channel": "sms", "state_consents": {"sms": True}}
+CALLED = {"direction": "outbound", "channel": "human_call", "state_consents": {"human_call": True}}
+ONLINE_STEP = {"intent": Intent(offer="fund_r4", stage="inquiry")}
+"""R4 is sold online nowhere, but may be asked about."""
+HELD_OUT = "C0000006"
 MANAGER = Owner(staff_id="S1", org_id="B001", role="wealth_manager", name="王芳")
 UNREADABLE = unknown_state("C0000001", NOW)
 
 # code: (offer, handle, inputs that meet the veto, inputs that just do not)
 CASES: dict[str, tuple[str, str, dict, dict]] = {
     "restrictions_unknown": (
-        "deposit_1y", "teller", {"state": UNREADABLE}, {"state_missing": ("restrictions",)},
+        "deposit_1y", "teller",
+        {"state_missing": ("restrictions",)}, {"state_missing": ("ratings",)},
     ),
     "aml_high": (
         "deposit_1y", "teller",
@@ -128,6 +148,16 @@ CASES: dict[str, tuple[str, str, dict, dict]] = {
         {"state_risk_assessment": assessed(5), "state_birth_date": date(1961, 7, 1)},
         {"state_risk_assessment": assessed(5), "state_birth_date": date(1961, 7, 2)},
     ),
+    "high_risk_unasked": (
+        "fund_r4", "wealth_manager",
+        {"state_risk_assessment": assessed(4), **CONTACTED}, {"state_risk_assessment": assessed(4)},
+    ),
+    "rating_raised_lately": (
+        "fund_r4", "mobile_bank",
+        # raised on 25 June in Shanghai: held to the end of 1 July, free on the 2nd
+        {"state_risk_assessment": raised(datetime(2026, 6, 24, 16, 0, tzinfo=UTC)), **ONLINE_STEP},
+        {"state_risk_assessment": raised(datetime(2026, 6, 24, 15, 59, tzinfo=UTC)), **ONLINE_STEP},
+    ),
     "overdue_unknown": (
         "credit_card", "mobile_bank",
         {"state_missing": ("accounts",)}, {"state_missing": ("holdings",)},
@@ -187,6 +217,39 @@ CASES: dict[str, tuple[str, str, dict, dict]] = {
     "unreachable": (
         "tier_benefit", "wecom",
         {"state_reachable": {}}, {"state_reachable": {}, "state_missing": ("reachability",)},
+    ),
+    "outside_call_hours": (
+        "deposit_1y", "teller",
+        {**CALLED, "as_of": datetime(2026, 7, 1, 4, 0, tzinfo=UTC)},
+        {**CALLED, "as_of": datetime(2026, 7, 1, 3, 59, 59, tzinfo=UTC)},
+    ),
+    "holiday": (
+        "deposit_1y", "teller",
+        {**CALLED, "as_of": datetime(2026, 10, 7, 2, 0, tzinfo=UTC)},
+        {**CALLED, "as_of": datetime(2026, 10, 8, 2, 0, tzinfo=UTC)},
+    ),
+    "contact_history_unknown": (
+        "deposit_1y", "teller",
+        {**CONTACTED, "state_missing": ("contacts",)},
+        {**CONTACTED, "state_missing": ("benefits",)},
+    ),
+    "contact_cap": (
+        "deposit_1y", "teller",
+        {**CONTACTED, "state_contacts": contacts("wecom", MIDNIGHT)},
+        {**CONTACTED, "state_contacts": contacts("wecom", MIDNIGHT - timedelta(minutes=1))},
+    ),
+    "channel_cap": (
+        "deposit_1y", "teller",
+        {**TEXTED, "state_contacts": contacts("sms", NOW - 12 * DAY, NOW - 20 * DAY)},
+        {**TEXTED, "state_contacts": contacts("push", NOW - 12 * DAY, NOW - 20 * DAY)},
+    ),
+    "managers_customer": (
+        "deposit_1y", "teller",
+        {**CALLED, "state_owner": MANAGER}, {**CONTACTED, "state_owner": MANAGER},
+    ),
+    "hold_out": (
+        "deposit_1y", "teller",
+        {**CONTACTED, "state_customer_id": HELD_OUT}, {"state_customer_id": HELD_OUT},
     ),
     "senior_keeps_person": (
         "deposit_1y", "mobile_bank",

@@ -1,0 +1,131 @@
+"""Every hold ends, and every approval lapses, on its day in the bank's time zone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from features.state import PastContact, Refusal, Restriction, RiskAssessment
+from serving.contract import Intent
+from serving.decide import decide
+
+MINUTE = timedelta(minutes=1)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+LATE = time(23, 59)
+"""The last minute of a day counts as that day: a hold ends by days, not by hours."""
+
+
+def local(day: str, at: time, zone: ZoneInfo) -> datetime:
+    return datetime.combine(date.fromisoformat(day), at, zone).astimezone(UTC)
+
+
+def refused(offer, day):
+    return lambda zone: {
+        "state_refusals": (
+            Refusal(offer=offer, channel="human_call", refused_at=local(day, LATE, zone)),
+        )
+    }
+
+
+def contacted(channel, *days, by="push"):
+    return lambda zone: {
+        "direction": "outbound",
+        "channel": by,
+        "state_consents": {"sms": True},
+        "state_contacts": tuple(
+            PastContact(
+                channel=channel, offer="fund_r2", event_time=local(day, LATE, zone), responded=False
+            )
+            for day in days
+        ),
+    }
+
+
+def assessed(day, level=3, raised=False):
+    return lambda zone: {
+        "intent": Intent(offer="fund_r4", stage="inquiry"),
+        "state_risk_assessment": RiskAssessment(
+            level=level,
+            assessed_at=local(day, LATE, zone),
+            expires_at=datetime(2040, 1, 1, tzinfo=UTC),
+            raised_at=local(day, LATE, zone) if raised else None,
+        ),
+    }
+
+
+def restricted(kind, until):
+    return lambda zone: {
+        "state_restrictions": (
+            Restriction(kind=kind, since=LONG_AGO, until=local(until, time(), zone)),
+        )
+    }
+
+
+# what: (first day on which it is over, offer, handle, reason code, facts)
+HOLDS = {
+    "credit refused": ("2026-07-01", "mortgage", "loan_manager", "loan_cooldown",
+                       refused("consumer_loan", "2026-01-02")),
+    "deposit refused": ("2026-07-01", "deposit_1y", "teller", "refusal_cooldown",
+                        refused("deposit_1y", "2026-06-01")),
+    "one a day": ("2026-07-01", "deposit_1y", "teller", "contact_cap",
+                  contacted("wecom", "2026-06-30")),
+    "two in 7 days": ("2026-07-01", "deposit_1y", "teller", "contact_cap",
+                      contacted("wecom", "2026-06-24", "2026-06-26")),
+    "four in 30 days": ("2026-07-01", "deposit_1y", "teller", "contact_cap",
+                        contacted("wecom", "2026-06-01", "2026-06-03", "2026-06-12", "2026-06-20")),
+    "two texts in 30 days": ("2026-07-01", "deposit_1y", "teller", "channel_cap",
+                             contacted("sms", "2026-06-01", "2026-06-12", by="sms")),
+    "restriction": ("2026-07-01", "deposit_1y", "teller", "aml_high",
+                    restricted("aml_high", "2026-07-01")),
+    "anti-fraud hold": ("2026-07-01", "deposit_1y", "mobile_bank", "anti_fraud_counter_only",
+                        restricted("anti_fraud", "2026-07-01")),
+    "rating raised": ("2026-07-01", "fund_r4", "mobile_bank", "rating_raised_lately",
+                      assessed("2026-06-24", level=4, raised=True)),
+}  # fmt: skip
+LAPSES = {
+    "assessment of twelve months": ("2026-07-01", "fund_r2", "wealth_manager",
+                                    "risk_assessment_expired", assessed("2025-07-01")),
+    "scorecard's approval": ("2028-01-01", "deposit_1y", "teller", "scorecard_expired",
+                             lambda zone: {}),
+    "no calls on a holiday": ("2026-10-01", "deposit_1y", "teller", "holiday",
+                              lambda zone: {"direction": "outbound", "channel": "human_call",
+                                            "state_consents": {"human_call": True}}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["Asia/Shanghai", "America/New_York"])
+def bank(request, rules):
+    """The bank's rules in its time zone, and in one behind UTC; it calls at all hours."""
+    all_day = ({"start": 0, "end": 24},)
+    policy = rules.policy.model_validate(
+        rules.policy.model_dump() | {"timezone": request.param, "call_hours": all_day}
+    )
+    return replace(rules, policy=policy)
+
+
+def codes_around(day, facts, bank, make_inputs, removed):
+    """What is removed in the minute before a day, and in its first minute."""
+    midnight = local(day, time(), bank.zone)
+    return [
+        removed(decide(make_inputs(as_of=moment, **facts(bank.zone)), bank))
+        for moment in (midnight - MINUTE, midnight)
+    ]
+
+
+@pytest.mark.parametrize("what", HOLDS)
+def test_hold_ends_on_its_day(what, bank, make_inputs, removed):
+    day, offer, handle, code, facts = HOLDS[what]
+    before, after = codes_around(day, facts, bank, make_inputs, removed)
+    assert before[offer, handle] == code
+    assert (offer, handle) not in after
+
+
+@pytest.mark.parametrize("what", LAPSES)
+def test_approval_lapses_on_its_day(what, bank, make_inputs, removed):
+    day, offer, handle, code, facts = LAPSES[what]
+    before, after = codes_around(day, facts, bank, make_inputs, removed)
+    assert (offer, handle) not in before
+    assert after[offer, handle] == code

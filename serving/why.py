@@ -142,7 +142,7 @@ def _veto(case: Case, rule: Rule, offer: Offer) -> Veto:
     return Veto(
         gate=rule.gate,
         code=rule.code,
-        text=case.rules.phrases.text(rule.code, exclusion_values(offer.id, case)),
+        text=case.rules.phrases.text(rule.code, exclusion_values(offer.id, rule.code, case)),
         says=inspect.getdoc(function) or "",
         where=f"{file}: {function.__name__}",
     )

@@ -163,7 +163,9 @@ def _exclusions(decision: Decision, case: Case) -> tuple[Exclusion, ...]:
         if text is None:
             key = one.offer, one.reason
             if key not in filled:
-                filled[key] = phrases.text(one.reason, exclusion_values(one.offer, case))
+                filled[key] = phrases.text(
+                    one.reason, exclusion_values(one.offer, one.reason, case)
+                )
             text = filled[key]
         zh, en = (None, None) if text is None else (text.zh, text.en)
         told.append(_exclusion(one.offer, one.handle, one.reason, zh, en))
@@ -184,8 +186,8 @@ def _text(zh: str, en: str) -> Text:
     return Text(zh=zh, en=en)
 
 
-def exclusion_values(name: str, case: Case) -> Mapping[str, Value]:
-    """Fill in what an offer's exclusion may name: risk levels, and the days of a refusal."""
+def exclusion_values(name: str, reason: str, case: Case) -> Mapping[str, Value]:
+    """Fill in what an offer's exclusion may name: risk levels, and the days of a hold."""
     offer = case.rules.catalog.offer_by_id[name]
     values: dict[str, Value] = {}
     newest, refusal = case.state.risk_assessment, case.refused.get(offer.id)
@@ -195,7 +197,7 @@ def exclusion_values(name: str, case: Case) -> Mapping[str, Value]:
         said = case.refusal_until(refusal, offer)
         values["until"] = day_in_words(said, case.today)
         values["date"] = day_in_words(case.refusal_day(refusal), case.today)
-    until = _hold_ends(excluded.reason, case)
+    until = _hold_ends(reason, case)
     if until is not None:
         values["until"] = day_in_words(until, case.today)
     return values
@@ -205,5 +207,7 @@ def _hold_ends(reason: str, case: Case) -> date | None:
     """Tell the day a hold ends that is no refusal; None where it has no end."""
     if reason == "rating_raised_lately":
         return case.rating_held_until
-    ends = {"contact_cap": case.contact_from, "channel_cap": case.channel_from}.get(reason)
-    return None if ends == date.max else ends
+    if reason not in ("contact_cap", "channel_cap"):
+        return None
+    free = case.contact_from if reason == "contact_cap" else case.channel_from
+    return None if free == date.max else free

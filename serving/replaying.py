@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from features.errors import OnePointError
 from serving.contract import Versions
 from serving.decide.answering import answer_bytes
 from serving.decide.pipeline import decide, with_contributions
@@ -59,14 +60,30 @@ def replay(stored: StoredDecision, rules: Rulebook) -> Replay:
     no release is needed.
     """
     try:
-        record = DecisionRecord.model_validate_json(stored.record)
-    except ValidationError as error:
-        return Replay(stored.decision_id, _unreadable(error), ())
+        record = read_record(stored)
+    except OnePointError as error:
+        return Replay(stored.decision_id, str(error), ())
+    others = other_versions(record.inputs.versions, rules)
+    then, now = record.inputs.scores.handles, rules.catalog.handle_ids
+    if then != now or record.inputs.channel not in rules.catalog.channel_by_id:
+        return Replay(stored.decision_id, "record: the catalog of now has other channels", others)
     again = decided_again(record, rules)
     difference = first_difference(
         "record", stored.record, again.model_dump_json().encode("utf-8")
     ) or first_difference("answer", stored.answer, answer_bytes(again, rules))
-    return Replay(stored.decision_id, difference, other_versions(record.inputs.versions, rules))
+    return Replay(stored.decision_id, difference, others)
+
+
+def read_record(stored: StoredDecision) -> DecisionRecord:
+    """Read a stored record; `OnePointError` where it is of another form, without its content."""
+    try:
+        return DecisionRecord.model_validate_json(stored.record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "(top)"
+        raise OnePointError(
+            f"record: of a form this OnePoint does not read ('{place}': {first['msg']})"
+        ) from None
 
 
 def decided_again(record: DecisionRecord, rules: Rulebook) -> DecisionRecord:
@@ -166,9 +183,3 @@ def _differences(place: str, then: Any, now: Any) -> Iterator[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "…"
-
-
-def _unreadable(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "(top)"
-    return f"record: of a form this OnePoint does not read ('{place}': {first['msg']})"

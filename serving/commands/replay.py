@@ -13,11 +13,18 @@ from rich.table import Table
 from features.errors import OnePointError
 from features.terminal import print_json, steps
 from serving.config import WorkFolder
-from serving.decide.record import DecisionRecord, RankedAction
+from serving.decide.record import RankedAction
 from serving.decide.rulebook import Rulebook
 from serving.front_desk import WIDTH
 from serving.options import CatalogOption, WorkOption
-from serving.replaying import Alternative, Replay, other_versions, replay, what_would_have_been
+from serving.replaying import (
+    Alternative,
+    Replay,
+    other_versions,
+    read_record,
+    replay,
+    what_would_have_been,
+)
 from serving.startup import load_rules
 from serving.stores.decisions import StoredDecision
 from serving.stores.log import DecisionLog
@@ -130,7 +137,7 @@ def _as_json(found: Replay) -> dict[str, Any]:
 
 def _compare(stored: StoredDecision, rules: Rulebook, as_json: bool) -> bool:
     """Show a decision beside what the other policy would have made of it; that is no failure."""
-    record = DecisionRecord.model_validate_json(stored.record)
+    record = read_record(stored)
     found, versions = what_would_have_been(record, rules), record.inputs.versions
     if as_json:
         print_json(

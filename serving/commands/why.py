@@ -19,6 +19,7 @@ from serving.decide.rulebook import Rulebook
 from serving.decide.rules import GATES
 from serving.front_desk import GATE_NAMES, WIDTH
 from serving.options import CatalogOption, ClockOption, WorkOption
+from serving.replaying import read_record
 from serving.startup import choose_start, load_rules
 from serving.stores.log import DecisionLog
 from serving.why import Candidate, CellShown, Survivor, Veto, WhyNot, why_not
@@ -96,7 +97,7 @@ def _stored(work: Any, decision_id: str, customer: str) -> DecisionRecord:
         log.close()
     if stored.customer_id != customer:
         raise OnePointError(f"decision '{decision_id}' is not about customer '{customer}'")
-    return DecisionRecord.model_validate_json(stored.record)
+    return read_record(stored)
 
 
 def _as_json(found: WhyNot) -> dict[str, Any]:

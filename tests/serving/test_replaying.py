@@ -133,6 +133,9 @@ def test_another_policy_is_named_with_what_it_changed(stored, recommender, work,
         "the policy changed",
     )
     assert "another rulebook" in found.cause
+    elsewhere = replay(stored, load_rules(WorkFolder(work), "insurance"))
+    assert elsewhere.difference == "record: the catalog of now has other channels"
+    assert len(elsewhere.other_versions) == 2
     adult = load_rules_with(work, other_policy(recommender, tmp_path, adult_age=17))
     untouched = replay(stored, adult)
     assert untouched.equal

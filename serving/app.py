@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Body, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Discriminator, Tag
 from starlette.exceptions import HTTPException
 
 from features.errors import did_you_mean
@@ -18,12 +19,23 @@ from serving.contract import (
     Intent,
     Outcome,
     OutcomeReceipt,
+    OutcomeReceipts,
+    Outcomes,
     Problem,
     RecommendRequest,
     RecommendResponse,
 )
 from serving.decide.record import DecisionRecord
 from serving.errors import PROBLEM_TYPE, TITLES, RequestRefused, StoreError, problem_body
+from serving.events import (
+    EventsReceipt,
+    LiveConsent,
+    LiveContact,
+    LiveEvents,
+    LiveHolding,
+    LiveInteraction,
+)
+from serving.examples import INTERACTIONS, OUTCOMES, RECOMMEND
 from serving.keys import Key, not_your_door
 from serving.middleware import CALLER
 from serving.recommender import Recommender
@@ -34,6 +46,12 @@ FIELDS = {
     ("/v1/recommend",): tuple(RecommendRequest.model_fields),
     ("/v1/recommend", "intent"): tuple(Intent.model_fields),
     ("/v1/outcomes",): tuple(Outcome.model_fields),
+    ("/v1/outcomes", "outcomes"): tuple(Outcome.model_fields),
+    ("/v1/interactions",): tuple(LiveEvents.model_fields),
+    ("/v1/interactions", "interactions"): tuple(LiveInteraction.model_fields),
+    ("/v1/interactions", "contacts"): tuple(LiveContact.model_fields),
+    ("/v1/interactions", "holdings"): tuple(LiveHolding.model_fields),
+    ("/v1/interactions", "consents"): tuple(LiveConsent.model_fields),
 }
 """Fields of each object of a request, by path and place."""
 SEE_OPENAPI = "see /openapi.json for what is allowed"
@@ -49,6 +67,12 @@ REMEDIES = {
     "string_too_short": "send {min_length} or more characters",
     "string_too_long": "send at most {max_length} characters",
     "string_pattern_mismatch": "use only letters A-Z a-z, digits and _ . : -",
+    "too_long": "send at most {max_length} at once",
+    "too_short": "send {min_length} or more",
+    "tuple_type": "send a JSON array",
+    "bool_type": "send true or false",
+    "float_type": "send a number, such as 1000.5",
+    "greater_than": "send more than {gt}",
     "literal_error": "send one of the allowed words: {expected}",
     "timezone_aware": A_TIME,
     "value_error": A_TIME,  # only times have checks of our own
@@ -57,6 +81,19 @@ REMEDIES = {
     "dict_type": AN_OBJECT,
 }
 """What to do about each type of pydantic's errors."""
+
+
+def _kind_of_body(body: Any) -> str:
+    many = isinstance(body, Outcomes) or (isinstance(body, dict) and "outcomes" in body)
+    return KINDS_OF_BODY[many]
+
+
+KINDS_OF_BODY = ("<one>", "<many>")
+"""How pydantic names the two forms of a body in the place of an error."""
+OneOrMore = Annotated[
+    Annotated[Outcome, Tag(KINDS_OF_BODY[0])] | Annotated[Outcomes, Tag(KINDS_OF_BODY[1])],
+    Discriminator(_kind_of_body),
+]
 
 
 def build_app(recommender: Recommender) -> FastAPI:
@@ -86,7 +123,9 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
         responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
         summary="What next for this customer, through which door, by whom, and why",
     )
-    async def recommend(body: RecommendRequest, request: Request) -> Response:
+    async def recommend(
+        body: Annotated[RecommendRequest, Body(openapi_examples=RECOMMEND)], request: Request
+    ) -> Response:
         caller = _caller(request)
         if not caller.opens(body.channel):
             raise not_your_door(caller, body.channel)
@@ -94,14 +133,27 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
 
     @app.post(
         "/v1/outcomes",
-        response_model=OutcomeReceipt,
-        responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
-        summary="What became of one place of a decision",
+        response_model=OutcomeReceipt | OutcomeReceipts,
+        responses=_problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        summary="What became of one place of a decision, or of up to 100 places",
     )
-    async def outcomes(body: Outcome) -> Response:
-        stored = await recommender.record_outcome(body)
-        receipt = OutcomeReceipt(outcome_id=body.outcome_id, stored=stored)
-        return _json(receipt.model_dump_json().encode("utf-8"))
+    async def outcomes(body: Annotated[OneOrMore, Body(openapi_examples=OUTCOMES)]) -> Response:
+        if isinstance(body, Outcomes):
+            many = await recommender.intake.outcomes(body.outcomes, "outcomes")
+            return _json(_bytes(OutcomeReceipts(outcomes=tuple(many))))
+        (receipt,) = await recommender.intake.outcomes([body])
+        return _json(_bytes(receipt))
+
+    @app.post(
+        "/v1/interactions",
+        response_model=EventsReceipt,
+        responses=_problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        summary="What happened just now; it takes effect on the next request",
+    )
+    async def interactions(
+        body: Annotated[LiveEvents, Body(openapi_examples=INTERACTIONS)],
+    ) -> Response:
+        return _json(_bytes(await recommender.intake.events(body)))
 
     @app.get(
         "/v1/decisions/{decision_id}",
@@ -121,6 +173,10 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
 def _caller(request: Request) -> Key:
     caller: Key = request.scope[CALLER]
     return caller
+
+
+def _bytes(message: BaseModel) -> bytes:
+    return message.model_dump_json(exclude_none=True).encode("utf-8")
 
 
 def _json(content: bytes) -> Response:
@@ -156,10 +212,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 def _place_error(error: Any, path: str) -> dict[str, str]:
     """Name the place and the remedy; what was sent there stays out, it may be a customer's."""
-    loc = [str(part) for part in error["loc"]]
+    loc = [str(part) for part in error["loc"] if part not in KINDS_OF_BODY]
     place = ".".join(loc[1:])[:200] or loc[0]
     if error["type"] == "extra_forbidden":
-        hint = did_you_mean(loc[-1][:64], FIELDS[(path, *loc[1:-1])])
+        fields = FIELDS[(path, *(part for part in loc[1:-1] if not part.isdigit()))]
+        hint = did_you_mean(loc[-1][:64], fields)
         remedy = hint if hint.startswith("did you mean") else f"remove it; {hint}"
         return {"place": place, "problem": "unknown field", "remedy": remedy}
     problem = str(error["msg"]).removeprefix("Value error, ")[:500]

@@ -17,19 +17,18 @@ import numpy as np
 
 from features.errors import did_you_mean
 from features.online import OnlineStore, OnlineStoreError, OnlineStoreUnreachable
-from features.state import CustomerState
 from serving.config import load_service_config
 from serving.contract import Audience, Versions
-from serving.counting import counters_at
+from serving.counting import counters_of, minutes_on_day
 from serving.decide.case import stages_for
 from serving.decide.pipeline import decide, with_contributions
-from serving.decide.record import Counters, Decision, DecisionInputs, Scores
+from serving.decide.record import Decision, DecisionInputs, Scores
 from serving.decide.rulebook import Rulebook
-from serving.decide.unreadable import unknown_state
 from serving.errors import StartError
+from serving.known import Knowledge, KnownCustomer, facts_since
 from serving.scoring import Features, Scorer, feature_values
 from serving.startup import Start, load_rules, scorer_of
-from serving.stores.decisions import DecisionStore, open_decision_store
+from serving.stores.decisions import DecisionStore, MinutesUsed, open_decision_store
 
 CHUNK = 500
 """Customers scored together: their rows take some 60 MB."""
@@ -56,8 +55,10 @@ class Base:
         The opened online store.
     asked
         The moment (not before the store's), the channel and the places.
+    stale_after_s
+        From what age on features are not believed (seconds).
     decisions
-        Where the minutes used today are counted; None counts none.
+        Where live facts are, and where the minutes used today are counted; None counts none.
 
     Raises
     ------
@@ -71,6 +72,7 @@ class Base:
         scorer: Scorer,
         customers: OnlineStore,
         asked: Asked,
+        stale_after_s: float,
         decisions: DecisionStore | None = None,
         threads: int = 1,
     ) -> None:
@@ -84,9 +86,11 @@ class Base:
             policy=rules.policy_version,
         )
         self._customers = customers
-        self._decisions = decisions
+        self._used = minutes_on_day(decisions, rules, asked.as_of) if decisions else MinutesUsed()
+        since = facts_since(customers.as_of, asked.as_of)
+        self._facts = decisions.facts_of_all(since, asked.as_of) if decisions else {}
+        self._knowledge = Knowledge(stale_after_s)
         self._threads = threads
-        self._counted: dict[str, Counters] = {}
 
     def customer_ids(self) -> list[str]:
         """Everybody in the store, in order of id."""
@@ -127,7 +131,7 @@ class Base:
             for row, one in enumerate(read)
         ]
 
-    def _inputs(self, one: _Read, scores: Scores) -> DecisionInputs:
+    def _inputs(self, one: KnownCustomer, scores: Scores) -> DecisionInputs:
         asked = self.asked
         return DecisionInputs(
             decision_id=self.decision_id(one.state.customer_id),
@@ -139,7 +143,7 @@ class Base:
             features_as_of=one.features_as_of,
             features=feature_values(one.features) if one.features else None,
             scores=scores,
-            counters=self._counters(one.state),
+            counters=counters_of(one.state, self._used),
             degraded=one.degraded,
             versions=self.versions,
         )
@@ -165,36 +169,21 @@ class Base:
         )  # fmt: skip
         return "B" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:28]
 
-    def _read(self, customer_id: str) -> _Read:
+    def _read(self, customer_id: str) -> KnownCustomer:
         try:
             record = self._customers.read(customer_id)
         except OnlineStoreUnreachable:
             raise
         except OnlineStoreError:
-            state = unknown_state(customer_id, self.asked.as_of)
-            return _Read(state, None, None, ("online store: unreadable",))
+            return self._knowledge.of_unread(
+                customer_id, (), self.asked.as_of, ("online store: unreadable",)
+            )
         if record is None:
             raise StartError(
                 f"customer '{customer_id}' is not in the online store; take ids that were published"
             )
-        features, degraded = self.scorer.readable(record, self._customers)
-        return _Read(record.state, record.as_of, features, degraded)
-
-    def _counters(self, state: CustomerState) -> Counters:
-        if self._decisions is None:
-            return Counters()
-        org = state.outlet.org_id if state.outlet else ""
-        if org not in self._counted:
-            self._counted[org] = counters_at(self._decisions, self.rules, state, self.asked.as_of)
-        return self._counted[org]
-
-
-@dataclass(frozen=True)
-class _Read:
-    state: CustomerState
-    features_as_of: datetime | None
-    features: Features | None
-    degraded: tuple[str, ...]
+        facts = self._facts.get(customer_id, ())
+        return self._knowledge.of(record, self._customers, facts, self.asked.as_of, self.scorer)
 
 
 @contextmanager
@@ -216,13 +205,15 @@ def open_base(
         See `Base`; or no channel is given and the policy names no app.
     """
     rules = load_rules(start.work, start.catalog, policy)
-    scorer = scorer_of(start, rules, load_service_config(start.work))
+    config = load_service_config(start.work)
+    scorer = scorer_of(start, rules, config)
     asked = Asked(as_of, _door(channel, rules), limit)
     with ExitStack() as opened:
         customers = opened.enter_context(OnlineStore(start.work.online_store()))
         decisions = open_decision_store(start.work.path)
         opened.callback(decisions.close)
-        yield Base(rules, scorer, customers, asked, decisions, threads)
+        stale_after_s = config.features_stale_after_s
+        yield Base(rules, scorer, customers, asked, stale_after_s, decisions, threads)
 
 
 @contextmanager
@@ -247,6 +238,7 @@ def open_policies(
                 Scorer(rules, first.release, config.top_features),
                 customers,
                 Asked(as_of, _door(channel, rules), limit),
+                config.features_stale_after_s,
             )
             for rules in every
         ]

@@ -27,6 +27,8 @@ class ServiceConfig(StrictConfig):
     max_body_bytes: int = Field(ge=1024, le=1_048_576)
     clock_skew_s: float = Field(ge=0, le=3600)
     top_features: int = Field(ge=1, le=50)
+    read_budget_s: float = Field(gt=0, le=10)
+    features_stale_after_s: float = Field(gt=0)
 
 
 class WorkConfig(StrictConfig):

@@ -22,6 +22,7 @@ from pydantic import (
 from features.catalog import Mode, OfferKind, Stage
 
 Audience = Literal["customer", "staff", "reviewer"]
+Direction = Literal["inbound", "outbound"]
 Route = Literal["stay", "transfer", "return"]
 ReasonKind = Literal["model", "economics", "capacity", "rule"]
 OutcomeKind = Literal[
@@ -52,26 +53,32 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers), AfterValidat
 Rank = Annotated[int, Field(ge=1, le=20, strict=True)]
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """What is sent or answered: no unknown fields, never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Intent(_Message):
-    """What the customer says he came for."""
+class Intent(Message):
+    """What the customer says he came for, and with how much money (CNY)."""
 
     offer: Identifier
     stage: Stage = "application"
+    amount_cny: float | None = Field(None, gt=0, le=1e12, allow_inf_nan=False, strict=True)
 
 
-class RecommendRequest(_Message):
+class RecommendRequest(Message):
     """Ask what comes next for a customer who stands at a door (`channel`).
 
+    ``direction`` `outbound` asks again right before a planned contact: ``channel`` is then the one
+    he would be spoken to by, and an answer without places means no contact.
     ``as_of`` (default: now) may not lie before the customer's features. ``request_id`` makes a
     repeated request give the stored answer again instead of a second decision.
     """
 
     customer_id: Identifier
     channel: Identifier
+    direction: Direction = "inbound"
     placement: Identifier | None = None
     session_id: Identifier | None = None
     as_of: Moment | None = None
@@ -80,14 +87,14 @@ class RecommendRequest(_Message):
     intent: Intent | None = None
 
 
-class Text(_Message):
+class Text(Message):
     """A sentence in both languages."""
 
     zh: str
     en: str
 
 
-class Reason(_Message):
+class Reason(Message):
     """One approved sentence; `kind` tells where it comes from."""
 
     kind: ReasonKind
@@ -95,7 +102,7 @@ class Reason(_Message):
     text: Text
 
 
-class DecisionOwner(_Message):
+class DecisionOwner(Message):
     """Who takes it from here: an outlet, and a person where one is known."""
 
     org_id: str | None = None
@@ -103,7 +110,7 @@ class DecisionOwner(_Message):
     name: str | None = None
 
 
-class GroupContribution(_Message):
+class GroupContribution(Message):
     """How much one group of features adds to the raw score of `p_start` (log-odds).
 
     ``text`` says it in words, where it is enough to speak of and the audience may hear it.
@@ -114,7 +121,7 @@ class GroupContribution(_Message):
     text: Text | None = None
 
 
-class Explanation(_Message):
+class Explanation(Message):
     """Exact TreeSHAP of one offer: `bias` + contributions = `raw_score` (log-odds)."""
 
     raw_score: float
@@ -127,7 +134,7 @@ ScoreTerm = Literal[
 ]
 
 
-class ModelLead(_Message):
+class ModelLead(Message):
     """Why a start of the first is likelier: ``bias`` + Σ ``groups`` = ``lead`` (log-odds)."""
 
     lead: float
@@ -135,7 +142,7 @@ class ModelLead(_Message):
     groups: dict[str, float]
 
 
-class WhyFirst(_Message):
+class WhyFirst(Message):
     """Why the first place (`offer`) stands before the second (`over`).
 
     ``because`` names what put it first: an open complaint, that the customer came for it, that
@@ -157,7 +164,7 @@ class WhyFirst(_Message):
     reasons: tuple[Reason, ...]
 
 
-class Recommendation(_Message):
+class Recommendation(Message):
     """One place of the answer.
 
     ``p_start`` (0–1) is the propensity to start the application within the horizon; never an
@@ -205,7 +212,7 @@ class Recommendation(_Message):
     explanation: Explanation | None = None
 
 
-class Exclusion(_Message):
+class Exclusion(Message):
     """What was not offered and the one primary reason; `handle` `*` = every channel."""
 
     offer: str
@@ -214,7 +221,7 @@ class Exclusion(_Message):
     text: Text | None = None
 
 
-class Versions(_Message):
+class Versions(Message):
     """What decided; `release` is None where no models were at hand."""
 
     release: str | None
@@ -222,7 +229,7 @@ class Versions(_Message):
     policy: str
 
 
-class Considered(_Message):
+class Considered(Message):
     """Candidates left after each gate."""
 
     candidates: int
@@ -233,7 +240,7 @@ class Considered(_Message):
     affordable: int
 
 
-class GateCount(_Message):
+class GateCount(Message):
     """What one gate did: how many actions it removed, by reason code, and how many it left."""
 
     gate: Literal["eligible", "suitable", "deployable", "permitted", "affordable"]
@@ -243,10 +250,12 @@ class GateCount(_Message):
     text: Text
 
 
-class RecommendResponse(_Message):
+class RecommendResponse(Message):
     """The answer; `considered`, `why_first` and `excluded` are for staff and reviewers.
 
-    ``gates`` are for reviewers. ``why_first`` is absent where there are not two places.
+    ``degraded_because`` names what was missing, ``no_contact_because`` the reason codes that held
+    back a planned contact (`outbound`) where nothing is left to say; both are for staff and
+    reviewers. ``gates`` are for reviewers. ``why_first`` is absent where there are not two places.
     """
 
     decision_id: str
@@ -254,16 +263,18 @@ class RecommendResponse(_Message):
     as_of: datetime
     features_as_of: datetime | None
     degraded: bool
+    degraded_because: tuple[str, ...] | None = None
     personalised: bool
     versions: Versions
     considered: Considered | None = None
     gates: tuple[GateCount, ...] | None = None
     why_first: WhyFirst | None = None
     recommendations: tuple[Recommendation, ...]
+    no_contact_because: tuple[str, ...] | None = None
     excluded: tuple[Exclusion, ...] | None = None
 
 
-class Outcome(_Message):
+class Outcome(Message):
     """What happened to one place of a decision; sending it twice changes nothing."""
 
     outcome_id: Identifier
@@ -273,11 +284,28 @@ class Outcome(_Message):
     occurred_at: Moment
 
 
-class OutcomeReceipt(_Message):
-    """`stored` is False where this outcome was known already."""
+class Outcomes(Message):
+    """Up to 100 outcomes; all of them are stored, or none."""
+
+    outcomes: Annotated[tuple[Outcome, ...], Field(min_length=1, max_length=100)]
+
+
+class OutcomeReceipt(Message):
+    """`stored` is False where this outcome was known already.
+
+    ``orphaned`` is True where its decision is not known (yet): it is kept, and joined once the
+    decision appears.
+    """
 
     outcome_id: str
     stored: bool
+    orphaned: bool = False
+
+
+class OutcomeReceipts(Message):
+    """A receipt for each outcome of a batch, in its order."""
+
+    outcomes: tuple[OutcomeReceipt, ...]
 
 
 class Problem(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from features.errors import OnePointError
 from serving.contract import Problem
@@ -78,3 +79,12 @@ def problem_body(refused: RequestRefused) -> bytes:
         errors=refused.errors,
     )
     return json.dumps(problem.model_dump()).encode("ascii")
+
+
+def in_words(moment: datetime) -> str:
+    """Write a moment for an error.
+
+    >>> in_words(datetime(2026, 7, 1, 2, tzinfo=UTC))
+    '2026-07-01T02:00:00Z'
+    """
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

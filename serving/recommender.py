@@ -9,30 +9,33 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from lightgbm.basic import LightGBMError
 
 from features.errors import OnePointError, did_you_mean
-from features.online import OnlineStoreError
-from features.state import CustomerState
+from features.online import OnlineRecord, OnlineStoreError
 from serving.config import Clock, ServiceConfig
-from serving.contract import Audience, Outcome, RecommendRequest, Versions
-from serving.counting import counters_at
+from serving.contract import Audience, RecommendRequest, Versions
+from serving.counting import counters_of, minutes_on_day
 from serving.decide.answering import answer_bytes
 from serving.decide.case import stages_for
 from serving.decide.pipeline import decide, with_contributions
 from serving.decide.record import DecisionInputs, DecisionRecord, Scores
 from serving.decide.rulebook import Rulebook
-from serving.decide.unreadable import unknown_state
-from serving.errors import RequestRefused
+from serving.errors import RequestRefused, StoreError, in_words
+from serving.facts import LiveFact, Place
+from serving.intake import Intake
 from serving.keys import Key, not_your_door
+from serving.known import Knowledge, KnownCustomer, facts_since
 from serving.passage import answered, decided, step
-from serving.scoring import Features, Scorer, feature_values
-from serving.stores.decisions import DecisionStore, Place, StoredDecision
+from serving.scoring import Scorer, feature_values
+from serving.stores.decisions import DecisionStore, MinutesUsed, StoredDecision
 from serving.stores.online import PublishedCustomers
+from serving.stores.patience import Patience, TooSlowError
 
 logger = logging.getLogger("onepoint.serving")
 P = ParamSpec("P")
@@ -41,11 +44,21 @@ Result = TypeVar("Result")
 MODEL_FAILURES = (LightGBMError, OnePointError, ValueError, ArithmeticError, LookupError, OSError)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What the decision store says before a decision: None where it could not be asked in time."""
+
+    answered: StoredDecision | None
+    facts: tuple[LiveFact, ...]
+    minutes: MinutesUsed
+
+
 class Recommender:
     """Answers requests: reads the customer, scores, decides, and stores before it says anything.
 
-    Reading, scoring and deciding run in one thread of their own, in the order requests came: the
-    work holds the interpreter anyway, and the event loop stays free.
+    Scoring and deciding run in one thread of their own, in the order requests came: the work holds
+    the interpreter anyway, and the event loop stays free. What is read is waited for only so long
+    (`Patience`); without it the answer goes out degraded, and every veto holds.
     """
 
     def __init__(
@@ -64,10 +77,16 @@ class Recommender:
         self.clock = clock
         self.config = config
         self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onepoint-desk")
+        self._online = Patience("online store", config.read_budget_s)
+        self._log = Patience("decision store", config.read_budget_s)
+        self.knowledge = Knowledge(config.features_stale_after_s)
+        self.intake = Intake(store, rules.catalog, clock, config.clock_skew_s)
 
     def close(self) -> None:
         """Finish what is begun, then let go of the files."""
         self._desk.shutdown(wait=True)
+        self._online.close()
+        self._log.close()
         self.customers.close()
         self.store.close()
 
@@ -83,8 +102,11 @@ class Recommender:
             The decision could not be stored, so there is no answer.
         """
         drawn = await self._at_desk(self._decide, request, audience)
-        with step("store"):
-            stored = await self.store.add(drawn) if isinstance(drawn, _New) else drawn
+        if isinstance(drawn, StoredDecision):
+            stored = drawn
+        else:
+            with step("store"):
+                stored = await self.store.add(drawn.decision, drawn.places)
         if stored.request_sha256 != _fingerprint(request, audience):
             raise RequestRefused.at(
                 409,
@@ -99,11 +121,6 @@ class Recommender:
         """Show a decision: to a reviewer the whole record, to its own door the answer."""
         return await self._at_desk(self._show, decision_id, caller)
 
-    async def record_outcome(self, outcome: Outcome) -> bool:
-        """Store what happened to a place; False where that was known already."""
-        place = await self._at_desk(self._place, outcome)
-        return await self.store.add_outcome(outcome, place)
-
     def swap(self, scorer: Scorer) -> Scorer:
         """Score by another release from the next request on; gives back the scorer left.
 
@@ -117,9 +134,11 @@ class Recommender:
 
     def warm_up(self) -> None:
         """Decide for nobody once, storing nothing, so that the first customer does not wait."""
-        nobody = unknown_state("nobody", self.clock.now())
+        now = self.clock.now()
         request = RecommendRequest(customer_id="nobody", channel=self.rules.catalog.channel_ids[0])
-        self._drawn(request, "reviewer", self.clock.now(), nobody, None, ("warm-up",))
+        self.store.known("nobody", None, now, now)  # opens the connection
+        nobody = self.knowledge.of_unread("nobody", (), now, ("warm-up",))
+        self._drawn(request, "reviewer", now, nobody, MinutesUsed())
 
     async def _at_desk(
         self, work: Callable[P, Result], *given: P.args, **named: P.kwargs
@@ -129,52 +148,83 @@ class Recommender:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._desk, partial(told.run, work, *given, **named))
 
-    def _decide(self, request: RecommendRequest, audience: Audience) -> StoredDecision:
-        self._check_names(request)
-        if request.request_id is not None:
-            known = self.store.by_request(request.customer_id, request.request_id)
-            if known is not None:
-                return known
+    def _decide(self, request: RecommendRequest, audience: Audience) -> StoredDecision | _New:
+        self._check_request(request)
         now = self.clock.now()
         as_of = request.as_of or now
-        if as_of > now + timedelta(seconds=self.config.clock_skew_s):
+        known, degraded = self._known(request, as_of)
+        if known.answered is not None:
+            return known.answered
+        if as_of > now + self._skew:
             raise RequestRefused.at(
-                422, "as_of", f"{_iso(as_of)} is in the future (now: {_iso(now)})", "leave it out"
+                422,
+                "as_of",
+                f"{in_words(as_of)} is in the future (now: {in_words(now)})",
+                "leave it out",
             )
+        record, unread = self._published(request.customer_id, as_of)
+        degraded += unread
+        if record is None or degraded:
+            # Where facts are missing, an opt-out may be among them.
+            customer = self.knowledge.of_unread(request.customer_id, known.facts, as_of, degraded)
+        else:
+            store = self.customers.current()
+            customer = self.knowledge.of(record, store, known.facts, as_of, self.scorer)
+        return self._drawn(request, audience, as_of, customer, known.minutes)
+
+    def _known(self, request: RecommendRequest, as_of: datetime) -> tuple[_Known, tuple[str, ...]]:
+        """Ask the decision store for an answer already given, live facts and minutes used."""
+        since = facts_since(self.customers.published_at, as_of)
+        # Without an `as_of` all that was received counts, whatever our clocks make of it.
+        until = as_of if request.as_of else self.clock.latest() + self._skew
+
+        def ask() -> _Known:
+            minutes = minutes_on_day(self.store, self.rules, as_of)
+            found = self.store.known(request.customer_id, request.request_id, since, until)
+            return _Known(*found, minutes)
+
         try:
             with step("read"):
-                record = self.customers.read(request.customer_id)
-        except OnlineStoreError as error:
+                return self._log.read(ask), ()
+        except (StoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
-            state = unknown_state(request.customer_id, as_of)
-            return self._drawn(request, audience, as_of, state, None, ("online store: unreadable",))
+            return _Known(None, (), MinutesUsed()), ("decision store: not read",)
+
+    def _published(
+        self, customer_id: str, as_of: datetime
+    ) -> tuple[OnlineRecord | None, tuple[str, ...]]:
+        try:
+            with step("read"):
+                record = self._online.read(lambda: self.customers.read(customer_id))
+        except (OnlineStoreError, TooSlowError) as error:
+            logger.warning("degraded: %s", error)
+            slow = isinstance(error, TooSlowError)
+            return None, ("online store: too slow" if slow else "online store: unreadable",)
         if record is None:
             raise RequestRefused.at(
                 404,
                 "customer_id",
-                f"'{request.customer_id}' is not in the online store",
+                f"'{customer_id}' is not in the online store",
                 "check the id; new customers are known after the next publication",
             )
         if as_of < record.as_of:
             raise RequestRefused.at(
                 422,
                 "as_of",
-                f"{_iso(as_of)} lies before the customer's features ({_iso(record.as_of)})",
+                f"{in_words(as_of)} lies before the customer's features ({in_words(record.as_of)})",
                 "ask for a later moment, or leave as_of out",
             )
-        features, degraded = self.scorer.readable(record, self.customers.current())
-        return self._drawn(request, audience, as_of, record.state, features, degraded, record.as_of)
+        return record, ()
 
     def _drawn(
         self,
         request: RecommendRequest,
         audience: Audience,
         as_of: datetime,
-        state: CustomerState,
-        features: Features | None,
-        degraded: tuple[str, ...],
-        features_as_of: datetime | None = None,
+        customer: KnownCustomer,
+        minutes: MinutesUsed,
     ) -> _New:
+        state, features, degraded = customer.state, customer.features, customer.degraded
         stages = stages_for(request.intent, state, self.rules)
         scores: Scores | None = None
         if features is not None:
@@ -188,16 +238,17 @@ class Recommender:
             decision_id=_new_id(self.clock.now()),
             audience=audience,
             channel=request.channel,
+            direction=request.direction,
             as_of=as_of,
             limit=request.limit,
             intent=request.intent,
             placement=request.placement,
             session_id=request.session_id,
             state=state,
-            features_as_of=features_as_of,
+            features_as_of=customer.features_as_of,
             features=feature_values(features) if features else None,
             scores=scores if scores is not None else self.scorer.by_popularity(stages),
-            counters=counters_at(self.store, self.rules, state, as_of),
+            counters=counters_of(state, minutes),
             degraded=degraded,
             versions=Versions(
                 release=self.scorer.release.id if self.scorer.release else None,
@@ -217,18 +268,37 @@ class Recommender:
                 logger.error("answered without explanation (%s)", type(error).__name__)
         record = DecisionRecord(inputs=inputs, decision=decision)
         decided(record)
-        return _New(
+        stored = StoredDecision(
             decision_id=inputs.decision_id,
             customer_id=request.customer_id,
             request_id=request.request_id,
             request_sha256=_fingerprint(request, audience),
             audience=audience,
+            channel=request.channel,
             as_of=as_of,
             record=record.model_dump_json().encode("utf-8"),
             answer=answer_bytes(record, self.rules),
         )
+        return _New(stored, self._places(record))
 
-    def _check_names(self, request: RecommendRequest) -> None:
+    def _places(self, record: DecisionRecord) -> tuple[Place, ...]:
+        channels, outlet = self.rules.catalog.channel_by_id, record.inputs.state.outlet
+        org_id = outlet.org_id if outlet else ""
+        return tuple(
+            Place(
+                rank=place.rank,
+                offer=place.action.offer,
+                stage=place.action.stage,
+                reach=place.action.reach,
+                handle=place.action.handle,
+                org_id=org_id if place.action.mode == "offline" else "",
+                staff_minutes=channels[place.action.handle].staff_minutes,
+                unasked=record.inputs.direction == "outbound",
+            )
+            for place in record.decision.ranked
+        )
+
+    def _check_request(self, request: RecommendRequest) -> None:
         catalog = self.rules.catalog
         if request.channel not in catalog.channel_by_id:
             problem = f"unknown channel '{request.channel}'"
@@ -255,34 +325,17 @@ class Recommender:
             raise RequestRefused.at(404, "decision_id", problem, "take it from an answer")
         return stored
 
-    def _place(self, outcome: Outcome) -> Place:
-        record = DecisionRecord.model_validate_json(self._stored(outcome.decision_id).record)
-        places = {place.rank: place.action for place in record.decision.ranked}
-        if outcome.rank not in places:
-            there = ", ".join(map(str, places)) or "none"
-            problem = f"{outcome.rank} is not a place of decision '{outcome.decision_id}'"
-            raise RequestRefused.at(422, "rank", problem, f"its places: {there}")
-        self._check_time(outcome, record.inputs.as_of)
-        handle = self.rules.catalog.channel_by_id[places[outcome.rank].handle]
-        outlet = record.inputs.state.outlet
-        at_outlet = handle.mode == "offline" and outlet is not None
-        org = outlet.org_id if at_outlet and outlet else ""
-        return Place(handle.id, org, handle.staff_minutes)
-
-    def _check_time(self, outcome: Outcome, decided_at: datetime) -> None:
-        skew = timedelta(seconds=self.config.clock_skew_s)
-        now = self.clock.latest()
-        when = outcome.occurred_at
-        if when > now + skew:
-            problem = f"{_iso(when)} is in the future (now: {_iso(now)})"
-            raise RequestRefused.at(422, "occurred_at", problem, "send it once it has happened")
-        if when < decided_at - skew:
-            problem = f"{_iso(when)} lies before the decision ({_iso(decided_at)})"
-            raise RequestRefused.at(422, "occurred_at", problem, "check the time and its zone")
+    @property
+    def _skew(self) -> timedelta:
+        return timedelta(seconds=self.config.clock_skew_s)
 
 
-class _New(StoredDecision):
-    """A decision not yet on disk."""
+@dataclass(frozen=True)
+class _New:
+    """A decision not yet on disk, and the places of its answer."""
+
+    decision: StoredDecision
+    places: tuple[Place, ...]
 
 
 def _fingerprint(request: RecommendRequest, audience: Audience) -> str:
@@ -292,7 +345,3 @@ def _fingerprint(request: RecommendRequest, audience: Audience) -> str:
 def _new_id(now: datetime) -> str:
     """Draw an id that sorts by time, so that the log grows at its end."""
     return f"D{int(now.timestamp() * 1000):012x}{secrets.token_hex(8)}"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

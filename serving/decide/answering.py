@@ -56,6 +56,7 @@ def answer(
         as_of=case.now,
         features_as_of=inputs.features_as_of,
         degraded=bool(inputs.degraded),
+        degraded_because=inputs.degraded if inside and inputs.degraded else None,
         personalised=decision.personalised,
         versions=inputs.versions,
         considered=decision.considered if inside else None,
@@ -65,6 +66,7 @@ def answer(
             _place(place, reasons, case, audience)
             for place, reasons in zip(decision.ranked, heard, strict=True)
         ),
+        no_contact_because=_no_contact(record) if inside else None,
         excluded=_exclusions(decision, case) if inside else None,
     )
 
@@ -74,6 +76,16 @@ def answer_bytes(
 ) -> bytes:
     """Render the answer as it is stored and sent: what an audience may not see is absent."""
     return answer(record, rules, audience).model_dump_json(exclude_defaults=True).encode("utf-8")
+
+
+def _no_contact(record: DecisionRecord) -> tuple[str, ...] | None:
+    """Say what held back a planned contact: the codes of its offer, each once, gate by gate."""
+    inputs, decision = record.inputs, record.decision
+    if inputs.direction == "inbound" or decision.ranked:
+        return None
+    wanted = None if inputs.intent is None else inputs.intent.offer
+    codes = [one.reason for one in decision.excluded if wanted in (None, one.offer)]
+    return tuple(dict.fromkeys(codes))
 
 
 def _heard(decision: Decision, rules: Rulebook, audience: Audience) -> list[tuple[Reason, ...]]:

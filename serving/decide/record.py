@@ -17,10 +17,9 @@ from pydantic import model_validator
 from features.catalog import Mode, OfferKind, Stage
 from features.config import StrictConfig
 from features.state import CustomerState
-from serving.contract import Audience, Considered, Intent, Reason, Route, Versions
+from serving.contract import Audience, Considered, Direction, Intent, Reason, Route, Versions
 
 PStartIs = Literal["propensity", "popularity"]
-Direction = Literal["inbound", "outbound"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,44 +1,82 @@
-"""Decisions and outcomes, on disk before anybody hears of them."""
+"""Decisions, outcomes and live facts, on disk before anybody hears of them."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, String, Table, bindparam, func, select
+from sqlalchemy import Connection, Engine, RowMapping, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from serving.contract import Outcome
-from serving.errors import RequestRefused, StoreError
+from serving.contract import Outcome, OutcomeReceipt
+from serving.errors import RequestRefused, StoreError, in_words
+from serving.events import Event, FactKind
+from serving.facts import LiveFact, Place, event_body, fact_of
 from serving.stores.engine import cause, open_engine
 from serving.stores.journal import Journal
-from serving.stores.schema import DECISIONS, OUTCOMES, STORE_FACTS
+from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES, PLACES, STORE_FACTS
 
 USES_CAPACITY = ("started", "completed")
+MINUTES_KEPT_S = 1.0
+"""Capacity used by other workers is that old at most; a worker's own counts at once."""
 
+# Written once: building a statement costs more than running it, and every decision asks.
 _PLACES_USED = (
-    select(OUTCOMES.c.handle, func.max(OUTCOMES.c.staff_minutes).label("minutes"))
+    select(PLACES.c.org_id, PLACES.c.handle, func.max(PLACES.c.staff_minutes).label("minutes"))
+    .join(
+        OUTCOMES,
+        (OUTCOMES.c.decision_id == PLACES.c.decision_id) & (OUTCOMES.c.rank == PLACES.c.rank),
+    )
     .where(
         OUTCOMES.c.kind.in_(USES_CAPACITY),
         OUTCOMES.c.occurred_at >= bindparam("since"),
         OUTCOMES.c.occurred_at < bindparam("until"),
-        OUTCOMES.c.org_id.in_(("", bindparam("org_id", type_=String))),
+        PLACES.c.staff_minutes > 0,
     )
-    .group_by(OUTCOMES.c.decision_id, OUTCOMES.c.rank, OUTCOMES.c.handle)
+    .group_by(PLACES.c.decision_id, PLACES.c.rank, PLACES.c.org_id, PLACES.c.handle)
     .subquery()
 )
-# Written once: building the statement costs more than running it, and every decision asks.
 _MINUTES_USED = (
-    select(_PLACES_USED.c.handle, func.sum(_PLACES_USED.c.minutes))
-    .group_by(_PLACES_USED.c.handle)
-    .order_by(_PLACES_USED.c.handle)
+    select(_PLACES_USED.c.org_id, _PLACES_USED.c.handle, func.sum(_PLACES_USED.c.minutes))
+    .group_by(_PLACES_USED.c.org_id, _PLACES_USED.c.handle)
+    .order_by(_PLACES_USED.c.org_id, _PLACES_USED.c.handle)
 )
+_BY_ID = select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("decision_id"))
+_BY_REQUEST = select(DECISIONS).where(
+    DECISIONS.c.customer_id == bindparam("customer_id"),
+    DECISIONS.c.request_id == bindparam("request_id"),
+)
+_FACTS = (
+    select(LIVE_FACTS.c.kind, LIVE_FACTS.c.event_time, LIVE_FACTS.c.body)
+    .where(
+        LIVE_FACTS.c.customer_id == bindparam("customer_id"),
+        LIVE_FACTS.c.event_time >= bindparam("since"),
+        LIVE_FACTS.c.event_time <= bindparam("until"),
+    )
+    .order_by(LIVE_FACTS.c.event_time, LIVE_FACTS.c.event_id)
+)
+_FACTS_OF_ALL = (
+    select(LIVE_FACTS.c.customer_id, LIVE_FACTS.c.kind, LIVE_FACTS.c.event_time, LIVE_FACTS.c.body)
+    .where(
+        LIVE_FACTS.c.event_time >= bindparam("since"),
+        LIVE_FACTS.c.event_time <= bindparam("until"),
+    )
+    .order_by(LIVE_FACTS.c.event_time, LIVE_FACTS.c.event_id)
+)
+_DECIDED = select(DECISIONS.c.customer_id, DECISIONS.c.as_of).where(
+    DECISIONS.c.decision_id == bindparam("decision_id")
+)
+_OUTCOMES_OF = select(OUTCOMES).where(OUTCOMES.c.decision_id == bindparam("decision_id"))
+_PLACES_OF = select(PLACES).where(PLACES.c.decision_id == bindparam("decision_id"))
 
 
 @dataclass(frozen=True)
@@ -50,22 +88,29 @@ class StoredDecision:
     request_id: str | None
     request_sha256: str
     audience: str
+    channel: str
     as_of: datetime
     record: bytes
     answer: bytes
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one place of a decision is handled, and what it takes (staff minutes)."""
+class MinutesUsed:
+    """Staff minutes used, by outlet (`""`: channels without one) and channel."""
 
-    handle: str
-    org_id: str
-    staff_minutes: float
+    rows: tuple[tuple[str, str, float], ...] = ()
+
+    def of(self, org_id: str) -> dict[str, float]:
+        """Sum up by channel: channels without an outlet, and those of the outlet ``org_id``."""
+        used: dict[str, float] = {}
+        for org, handle, minutes in self.rows:
+            if org in ("", org_id):
+                used[handle] = used.get(handle, 0.0) + minutes
+        return used
 
 
 class DecisionStore:
-    """The append-only log of decisions and outcomes.
+    """The append-only log of decisions, outcomes and live facts.
 
     Methods that write are coroutines and return once the row is on disk; methods that read block
     and belong in a thread. All raise `StoreError` where the store is out of reach.
@@ -74,6 +119,7 @@ class DecisionStore:
     def __init__(self, engine: Engine, path: Path | None) -> None:
         self.engine = engine
         self.journal = Journal(engine, path)
+        self._minutes: tuple[tuple[datetime, datetime], float, MinutesUsed] | None = None
 
     @classmethod
     def open(cls, address: Path | str) -> DecisionStore:
@@ -86,49 +132,60 @@ class DecisionStore:
         self.journal.close()
         self.engine.dispose()
 
-    async def add(self, decision: StoredDecision) -> StoredDecision:
-        """Store a decision; where its request was answered already, return what was stored then."""
+    async def add(self, decision: StoredDecision, places: Sequence[Place] = ()) -> StoredDecision:
+        """Store a decision; where its request was answered already, return what was stored then.
+
+        Outcomes that came before it are joined to it.
+        """
 
         def insert_or_find(connection: Connection) -> StoredDecision:
-            row = {**decision.__dict__, "stored_at": datetime.now(UTC)}
-            if _insert_new(connection, DECISIONS, row):
-                return decision
-            same_request = (DECISIONS.c.customer_id == decision.customer_id) & (
-                DECISIONS.c.request_id == decision.request_id
-            )
-            found = connection.execute(select(DECISIONS).where(same_request)).mappings().first()
-            if found is None:
-                raise StoreError(f"decision id {decision.decision_id} was given out twice")
-            return _decision(found)
+            now = datetime.now(UTC)
+            if not _insert_new(connection, DECISIONS, {**decision.__dict__, "stored_at": now}):
+                return _of_same_request(connection, decision)
+            if places:
+                rows = [{**asdict(one), "decision_id": decision.decision_id} for one in places]
+                connection.execute(PLACES.insert(), rows)
+            asked = {"decision_id": decision.decision_id}
+            for orphan in connection.execute(_OUTCOMES_OF, asked).mappings().all():
+                outcome = Outcome(**{name: orphan[name] for name in Outcome.model_fields})
+                _add_fact(connection, outcome, decision.customer_id, places)
+            return decision
 
         return await self.journal.write(insert_or_find)
 
-    async def add_outcome(self, outcome: Outcome, place: Place) -> bool:
-        """Store what happened; False where the same outcome is known, 409 where another is."""
+    async def add_outcomes(
+        self, outcomes: Sequence[tuple[str, Outcome]], earliest_s: float
+    ) -> list[OutcomeReceipt]:
+        """Store what happened, all or nothing; known outcomes change nothing.
 
-        def insert_or_compare(connection: Connection) -> bool:
-            row = {**outcome.model_dump(), **place.__dict__, "stored_at": datetime.now(UTC)}
-            if _insert_new(connection, OUTCOMES, row):
-                return True
-            known = OUTCOMES.c.outcome_id == outcome.outcome_id
-            found = connection.execute(select(OUTCOMES).where(known)).mappings().one()
-            other = [name for name, value in outcome.model_dump().items() if found[name] != value]
-            if other:
-                raise RequestRefused.at(
-                    409,
-                    "outcome_id",
-                    f"'{outcome.outcome_id}' is stored with another {', '.join(other)}",
-                    "send a new outcome_id for a new outcome",
-                )
-            return False
+        Each comes with its place in the request, for errors. ``earliest_s`` is how long before its
+        decision an outcome may lie (clocks differ). `RequestRefused`: 409 where an id stands for
+        another outcome; 422 where the decision has no such place, or was made later.
+        """
 
-        return await self.journal.write(insert_or_compare)
+        def insert_all(connection: Connection) -> list[OutcomeReceipt]:
+            return [_add_outcome(connection, *one, earliest_s) for one in outcomes]
+
+        receipts = await self.journal.write(insert_all)
+        self._minutes = None
+        return receipts
+
+    async def add_events(self, events: Sequence[tuple[str, FactKind, Event]]) -> int:
+        """Store events, all or nothing; return how many were new.
+
+        Each comes with its place in the request. `RequestRefused`: 409, an id stands for another.
+        """
+
+        def insert_all(connection: Connection) -> int:
+            return sum(_add_event(connection, *one) for one in events)
+
+        return await self.journal.write(insert_all)
 
     async def prove_writable(self) -> None:
         """Write one small row and sync it, as a decision would be."""
 
         def beat(connection: Connection) -> None:
-            statement = _dialect(connection).insert(STORE_FACTS)
+            statement = _dialect(connection.dialect.name).insert(STORE_FACTS)
             now = datetime.now(UTC).isoformat()
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["name"], set_={"value": now}),
@@ -139,33 +196,55 @@ class DecisionStore:
 
     def by_id(self, decision_id: str) -> StoredDecision | None:
         """Find a decision."""
-        with self._reading() as connection:
-            query = select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)
-            row = connection.execute(query).mappings().first()
-        return None if row is None else _decision(row)
+        with self.reading() as connection:
+            row = connection.execute(_BY_ID, {"decision_id": decision_id}).mappings().first()
+        return None if row is None else decision_of(row)
 
-    def by_request(self, customer_id: str, request_id: str) -> StoredDecision | None:
-        """Find the decision that answered a request of a customer."""
-        with self._reading() as connection:
-            query = select(DECISIONS).where(
-                DECISIONS.c.customer_id == customer_id, DECISIONS.c.request_id == request_id
-            )
-            row = connection.execute(query).mappings().first()
-        return None if row is None else _decision(row)
+    def known(
+        self, customer_id: str, request_id: str | None, since: datetime, until: datetime
+    ) -> tuple[StoredDecision | None, tuple[LiveFact, ...]]:
+        """Read what a request must know: the decision that answered it, and the live facts.
 
-    def minutes_used(self, since: datetime, until: datetime, org_id: str) -> dict[str, float]:
-        """Staff minutes that started or completed places took in ``[since, until)``, by channel.
-
-        Counts channels without an outlet, and those of the outlet ``org_id``; a place is counted
-        once.
+        Facts are those of the customer from ``since`` to ``until``, both included, oldest first;
+        none where the request was answered before.
         """
-        with self._reading() as connection:
-            asked = {"since": since, "until": until, "org_id": org_id}
-            rows = connection.execute(_MINUTES_USED, asked).all()
-        return {str(handle): float(minutes) for handle, minutes in rows}
+        with self.reading() as connection:
+            if request_id is not None:
+                asked = {"customer_id": customer_id, "request_id": request_id}
+                row = connection.execute(_BY_REQUEST, asked).mappings().first()
+                if row is not None:
+                    return decision_of(row), ()
+            times = {"customer_id": customer_id, "since": since, "until": until}
+            found = connection.execute(_FACTS, times).all()
+        return None, tuple(LiveFact(kind, at, json.loads(body)) for kind, at, body in found)
+
+    def facts_of_all(self, since: datetime, until: datetime) -> dict[str, tuple[LiveFact, ...]]:
+        """Read the live facts of all customers from ``since`` to ``until``, oldest first."""
+        found: dict[str, list[LiveFact]] = {}
+        with self.reading() as connection:
+            for customer, kind, at, body in connection.execute(
+                _FACTS_OF_ALL, {"since": since, "until": until}
+            ):
+                found.setdefault(customer, []).append(LiveFact(kind, at, json.loads(body)))
+        return {customer: tuple(facts) for customer, facts in found.items()}
+
+    def minutes_used(self, since: datetime, until: datetime) -> MinutesUsed:
+        """Staff minutes that started or completed places took in ``[since, until)``.
+
+        A place is counted once. What other workers stored may be missing for a second.
+        """
+        window, now, kept = (since, until), time.monotonic(), self._minutes
+        if kept is None or kept[0] != window or now > kept[1] + MINUTES_KEPT_S:
+            with self.reading() as connection:
+                asked = {"since": since, "until": until}
+                rows = connection.execute(_MINUTES_USED, asked).all()
+            used = MinutesUsed(tuple((str(o), str(h), float(m)) for o, h, m in rows))
+            kept = self._minutes = window, now, used
+        return kept[2]
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection to read by."""
         try:
             with self.engine.connect() as connection:
                 yield connection
@@ -178,18 +257,113 @@ def open_decision_store(work: Path) -> DecisionStore:
     return DecisionStore.open(os.environ.get("ONEPOINT_POSTGRES_URL") or work / "decisions.sqlite")
 
 
-def _dialect(connection: Connection) -> Any:
-    return postgresql if connection.dialect.name == "postgresql" else sqlite
-
-
-def _insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
-    # RETURNING and not rowcount: drivers differ in what they count for a row that gave way.
-    key = next(iter(table.primary_key))
-    statement = _dialect(connection).insert(table).values(row).on_conflict_do_nothing()
-    return connection.execute(statement.returning(key)).first() is not None
-
-
-def _decision(row: RowMapping) -> StoredDecision:
+def decision_of(row: RowMapping) -> StoredDecision:
+    """Read a row of `decisions`."""
     fields = {name: row[name] for name in StoredDecision.__dataclass_fields__}
     fields["record"], fields["answer"] = bytes(fields["record"]), bytes(fields["answer"])
     return StoredDecision(**fields)
+
+
+def _of_same_request(connection: Connection, decision: StoredDecision) -> StoredDecision:
+    asked = {"customer_id": decision.customer_id, "request_id": decision.request_id}
+    found = connection.execute(_BY_REQUEST, asked).mappings().first()
+    if found is None:
+        raise StoreError(f"decision id {decision.decision_id} was given out twice")
+    return decision_of(found)
+
+
+def _add_outcome(
+    connection: Connection, place: str, outcome: Outcome, earliest_s: float
+) -> OutcomeReceipt:
+    asked = {"decision_id": outcome.decision_id}
+    decided = connection.execute(_DECIDED, asked).mappings().first()
+    places: list[Place] = []
+    if decided is not None:
+        rows = connection.execute(_PLACES_OF, asked).mappings().all()
+        places = [Place(**{name: row[name] for name in Place.__dataclass_fields__}) for row in rows]
+        _check(place, outcome, decided["as_of"] - timedelta(seconds=earliest_s), places)
+    stored = _insert_new(
+        connection, OUTCOMES, {**outcome.model_dump(), "stored_at": datetime.now(UTC)}
+    )
+    if stored and decided is not None:
+        _add_fact(connection, outcome, decided["customer_id"], places)
+    elif not stored:
+        known = select(OUTCOMES).where(OUTCOMES.c.outcome_id == outcome.outcome_id)
+        found = connection.execute(known).mappings().one()
+        _refuse_other(f"{place}outcome_id", outcome.outcome_id, outcome.model_dump(), found)
+    return OutcomeReceipt(outcome_id=outcome.outcome_id, stored=stored, orphaned=decided is None)
+
+
+def _check(place: str, outcome: Outcome, earliest: datetime, places: Sequence[Place]) -> None:
+    ranks = sorted(one.rank for one in places)
+    if outcome.rank not in ranks:
+        there = ", ".join(map(str, ranks)) or "none"
+        problem = f"{outcome.rank} is not a place of decision '{outcome.decision_id}'"
+        raise RequestRefused.at(422, f"{place}rank", problem, f"its places: {there}")
+    if outcome.occurred_at < earliest:
+        problem = f"{in_words(outcome.occurred_at)} lies before the decision"
+        remedy = "check the time and its zone"
+        raise RequestRefused.at(422, f"{place}occurred_at", problem, remedy)
+
+
+def _add_fact(
+    connection: Connection, outcome: Outcome, customer_id: str, places: Sequence[Place]
+) -> None:
+    place = next((one for one in places if one.rank == outcome.rank), None)
+    fact = None if place is None else fact_of(outcome, place)
+    if fact is None:
+        return
+    row = {
+        # A slash is in no id that anybody may send: no event can take this place.
+        "event_id": f"outcome/{outcome.outcome_id}",
+        "customer_id": customer_id,
+        "kind": fact.kind,
+        "event_time": fact.event_time,
+        "stored_at": datetime.now(UTC),
+        "outcome_id": outcome.outcome_id,
+        "body": json.dumps(fact.body),
+    }
+    _insert_new(connection, LIVE_FACTS, row)
+
+
+def _add_event(connection: Connection, place: str, kind: FactKind, event: Event) -> bool:
+    row = {
+        "event_id": event.event_id,
+        "customer_id": event.customer_id,
+        "kind": kind,
+        "event_time": event.happened_at,
+        "body": event_body(event),
+    }
+    if _insert_new(
+        connection, LIVE_FACTS, {**row, "outcome_id": None, "stored_at": datetime.now(UTC)}
+    ):
+        return True
+    known = select(LIVE_FACTS).where(LIVE_FACTS.c.event_id == event.event_id)
+    found = connection.execute(known).mappings().one()
+    _refuse_other(f"{place}.event_id", event.event_id, row, found)
+    return False
+
+
+def _refuse_other(place: str, name: str, given: dict[str, Any], found: RowMapping) -> None:
+    other = [field for field, value in given.items() if found[field] != value]
+    if other:
+        raise RequestRefused.at(
+            409, place, f"'{name}' is stored with another {', '.join(other)}",
+            "send a new id for something new",
+        )  # fmt: skip
+
+
+def _dialect(name: str) -> Any:
+    return postgresql if name == "postgresql" else sqlite
+
+
+@cache
+def _insert_statement(dialect: str, table: Table) -> Any:
+    # RETURNING and not rowcount: drivers differ in what they count for a row that gave way.
+    key = next(iter(table.primary_key))
+    return _dialect(dialect).insert(table).on_conflict_do_nothing().returning(key)
+
+
+def _insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    statement = _insert_statement(connection.dialect.name, table)
+    return connection.execute(statement, row).first() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 
 from features.online import (
@@ -33,6 +34,8 @@ class PublishedCustomers:
         self._looked_at = 0.0
         self._failure: str | None = None
         self._failed_at = 0.0
+        self.published_at: datetime | None = None
+        """The moment the customers last read speak of; None before the first read."""
 
     def current(self) -> OnlineStore:
         """Give the store that the last read was of; open it where none is open."""
@@ -48,6 +51,7 @@ class PublishedCustomers:
             raise
         self._failure = None
         self._looked_at = now
+        self.published_at = self._store.as_of
         return self._store
 
     def read(self, customer_id: str) -> OnlineRecord | None:

@@ -7,23 +7,24 @@ from typing import Any
 
 from sqlalchemy import (
     DDL,
+    Boolean,
     Column,
     DateTime,
     Dialect,
     Float,
-    ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
     UniqueConstraint,
     event,
 )
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 METADATA = MetaData()
 
 
@@ -61,28 +62,55 @@ DECISIONS = Table(
     _text("request_id"),
     Column("request_sha256", String(64), nullable=False),
     Column("audience", String(16), nullable=False),
+    _text("channel", nullable=False),
     Column("as_of", UtcTime, nullable=False),
     Column("stored_at", UtcTime, nullable=False),
     # The exact bytes: a record is replayed byte for byte, which a JSON column would reformat.
     Column("record", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     UniqueConstraint("customer_id", "request_id", name="one_decision_a_request"),
+    Index("decisions_by_customer", "customer_id", "as_of"),
+    Index("decisions_by_time", "as_of"),
+)
+PLACES = Table(
+    # One row a place of an answer: what an outcome is about, without opening the record.
+    "places",
+    METADATA,
+    _text("decision_id", primary_key=True),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    _text("offer", nullable=False),
+    _text("stage", nullable=False),
+    _text("reach", nullable=False),
+    _text("handle", nullable=False),
+    _text("org_id", nullable=False),
+    Column("staff_minutes", Float, nullable=False),
+    Column("unasked", Boolean, nullable=False),
 )
 OUTCOMES = Table(
+    # No foreign key: an outcome may come before its decision (from another host), and is kept.
     "outcomes",
     METADATA,
     _text("outcome_id", primary_key=True),
-    Column("decision_id", String(128), ForeignKey("decisions.decision_id"), nullable=False),
+    _text("decision_id", nullable=False),
     Column("rank", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("occurred_at", UtcTime, nullable=False),
     Column("stored_at", UtcTime, nullable=False),
-    # What the outcome used of whose time, so that capacity is counted without opening records.
-    _text("handle", nullable=False),
-    _text("org_id", nullable=False),
-    Column("staff_minutes", Float, nullable=False),
     Index("outcomes_by_time", "kind", "occurred_at"),
     Index("outcomes_by_decision", "decision_id"),
+)
+LIVE_FACTS = Table(
+    # What happened since the customers were published; `outcome_id` where an outcome said so.
+    "live_facts",
+    METADATA,
+    Column("event_id", String(160), primary_key=True),
+    _text("customer_id", nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("event_time", UtcTime, nullable=False),
+    Column("stored_at", UtcTime, nullable=False),
+    _text("outcome_id"),
+    Column("body", Text, nullable=False),
+    Index("live_facts_by_customer", "customer_id", "event_time"),
 )
 STORE_FACTS = Table(
     "store_facts",
@@ -120,5 +148,5 @@ def _after_create(table: Table, dialect: str, statement: str) -> None:
     event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
 
 
-_append_only(DECISIONS)
-_append_only(OUTCOMES)
+for _table in (DECISIONS, PLACES, OUTCOMES, LIVE_FACTS):
+    _append_only(_table)

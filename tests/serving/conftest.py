@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +16,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from features.catalog import load_catalog
 from features.feature_set import FeatureSet
@@ -49,7 +51,7 @@ FRIDAY = datetime(2026, 7, 3, 1, 0, tzinfo=UTC)
 GROUPS = {
     "total_assets_cny": "asset_size",
     "age_years": "life_stage",
-    "logins_30d": "activity",
+    "login_count_30d": "activity",
     "branch_visits_90d": "channel_history",
     "deposits_held": "holdings",
     "complaints_90d": "experience",
@@ -182,7 +184,7 @@ def bank(tmp_path_factory) -> Bank:
     train_release(folder / "release")
     publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written())
     # A machine that runs tests on all its cores may be late; what is late is tested by itself.
-    (folder / "service.yaml").write_text("service: {deadline_s: 10}\n")
+    (folder / "service.yaml").write_text("service: {deadline_s: 10, read_budget_s: 5}\n")
     work = WorkFolder(folder)
     return Bank(folder, write_trial_keys(work.keys, work.trial_keys))
 
@@ -314,6 +316,38 @@ def recommender(bank, tmp_path, environment_of_the_work_folder) -> Iterator[Reco
     )
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
+def address(request, tmp_path) -> Iterator[Path | str]:
+    """Where decisions go: a file, or a schema of the test's own in PostgreSQL."""
+    if request.param == "sqlite":
+        yield tmp_path / "decisions.sqlite"
+        return
+    base = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
+    schema = f"onepoint_test_{uuid.uuid4().hex[:12]}"
+    admin = create_engine(base, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"create schema {schema}"))
+    own = base.update_query_dict({"options": f"-c search_path={schema}"})
+    yield own.render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text(f"drop schema {schema} cascade"))
+    admin.dispose()
+
+
+@pytest.fixture
+def workers(bank, address, tmp_path, monkeypatch) -> Iterator[list[Recommender]]:
+    """Two workers that share a decision store, on each database it may live in."""
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+    if isinstance(address, str):
+        monkeypatch.setenv("ONEPOINT_POSTGRES_URL", address)
+    start = choose_start(bank.copy(tmp_path / "own").folder, None, CLOCK, False)
+    opened = [open_recommender(start, load_service_config(start.work)) for _ in range(2)]
+    yield opened
+    for one in opened:
+        one.close()
 
 
 @pytest.fixture(scope="session")

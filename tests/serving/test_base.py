@@ -128,7 +128,7 @@ def test_the_batch_decides_what_the_service_decides(crowd):
         outcome_id="O1", decision_id=begun.decision.decision_id, rank=1, kind="started",
         occurred_at=crowd.clock.now(),
     )  # fmt: skip
-    asyncio.run(crowd.record_outcome(outcome))  # so that minutes are used up
+    asyncio.run(crowd.intake.outcomes([outcome]))  # so that minutes are used up
     seen = set()
     for channel in CHANNELS:
         with open_base(start_of(crowd), crowd.clock.now(), channel) as base:

@@ -83,7 +83,7 @@ def test_a_customers_answer_holds_nothing_of_the_banks(customer):
         (
             {"intent": {"ofer": "x", "offer": "fund_r2"}},
             "intent.ofer",
-            "did you mean 'offer'? allowed: offer, stage",
+            "did you mean 'offer'? allowed: amount_cny, offer, stage",
         ),
         ({"limt": 3}, "limt", "unknown field; did you mean 'limit'? allowed: as_of, channel"),
         ({"zzz": 3}, "zzz", "remove it; allowed: as_of"),
@@ -289,7 +289,10 @@ def test_an_outcome_is_stored_once_and_never_changed(staff):
         "occurred_at": "2026-07-01T10:00:30+08:00",
     }
     first = staff.post("/v1/outcomes", json=outcome)
-    assert (first.status_code, first.json()) == (200, {"outcome_id": "O-1", "stored": True})
+    assert (first.status_code, first.json()) == (
+        200,
+        {"outcome_id": "O-1", "stored": True, "orphaned": False},
+    )
     again = staff.post("/v1/outcomes", json={**outcome, "occurred_at": "2026-07-01T02:00:30Z"})
     assert (again.status_code, again.json()["stored"]) == (200, False)
     conflict = problem_of(staff.post("/v1/outcomes", json={**outcome, "kind": "refused"}), 409)
@@ -299,7 +302,6 @@ def test_an_outcome_is_stored_once_and_never_changed(staff):
 @pytest.mark.parametrize(
     ("change", "status", "place"),
     [
-        ({"decision_id": "D_nowhere"}, 404, "decision_id"),
         ({"rank": 9}, 422, "rank"),
         ({"rank": 0}, 422, "rank"),
         ({"kind": "liked"}, 422, "kind"),
@@ -320,6 +322,77 @@ def test_a_wrong_outcome_is_told(staff, change, status, place):
     }
     problem = problem_of(staff.post("/v1/outcomes", json={**outcome, **change}), status)
     assert problem["errors"][0]["place"] == place
+    several = {"outcomes": [{**outcome, "outcome_id": "O-right"}, {**outcome, **change}]}
+    problem = problem_of(staff.post("/v1/outcomes", json=several), status)
+    assert problem["errors"][0]["place"] == f"outcomes.1.{place}"
+
+
+def test_an_outcome_of_a_decision_nobody_knows_is_kept_as_orphaned(staff):
+    outcome = {
+        "outcome_id": "O-orphan",
+        "decision_id": "D_nowhere",
+        "rank": 1,
+        "kind": "shown",
+        "occurred_at": "2026-07-01T02:00:30Z",
+    }
+    for stored in (True, False):
+        receipt = staff.post("/v1/outcomes", json=outcome).json()
+        assert receipt == {"outcome_id": "O-orphan", "stored": stored, "orphaned": True}
+
+
+def test_more_than_a_hundred_at_once_are_refused_with_the_limit(staff):
+    outcome = {
+        "decision_id": "D_nowhere",
+        "rank": 1,
+        "kind": "shown",
+        "occurred_at": "2026-07-01T02:00:30Z",
+    }
+    many = {"outcomes": [{**outcome, "outcome_id": f"O-{n}"} for n in range(101)]}
+    problem = problem_of(staff.post("/v1/outcomes", json=many), 422)
+    assert "send at most 100 at once" in problem["detail"]
+    event = {"customer_id": "C_PLAIN", "event_time": "2026-07-01T02:00:00Z", "channel": "teller"}
+    events = {"interactions": [{**event, "event_id": f"E-{n}"} for n in range(101)]}
+    problem = problem_of(staff.post("/v1/interactions", json=events), 422)
+    assert "interactions" in problem["detail"]
+    assert "send at most 100 at once" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("event", "place", "says"),
+    [
+        ({"chanel": "teller"}, "interactions.0.chanel", "did you mean 'channel'"),
+        ({"channel": "telller"}, "interactions.0.channel", "did you mean 'teller'"),
+        ({"kind": "dance"}, "interactions.0.kind", "one of the allowed words"),
+        ({"amount_cny": "7"}, "interactions.0.amount_cny", "send a number"),
+        ({"amount_cny": -7}, "interactions.0.amount_cny", "send 0.0 or more"),
+    ],
+)
+def test_a_wrong_event_is_told_by_place_and_remedy(staff, event, place, says):
+    right = {"event_id": "E", "customer_id": "C_PLAIN", "event_time": "2026-07-01T02:00:00Z"}
+    body = {"interactions": [{**right, "channel": "teller", **event}]}
+    problem = problem_of(staff.post("/v1/interactions", json=body), 422)
+    assert place in [error["place"] for error in problem["errors"]]
+    assert says in problem["detail"]
+
+
+def test_an_event_counts_in_the_next_answer(staff):
+    ask = {**ASK, "customer_id": "C_FUTURE"}
+    before = staff.post("/v1/recommend", json=ask).json()
+    told = {
+        "holdings": [
+            {"event_id": "E-held", "customer_id": "C_FUTURE", "product": "payroll_account",
+             "event_time": "2026-07-01T02:00:00Z"}
+        ]
+    }  # fmt: skip
+    assert staff.post("/v1/interactions", json=told).json() == {"stored": 1, "known": 0}
+    assert staff.post("/v1/interactions", json=told).json() == {"stored": 0, "known": 1}
+    after = staff.post("/v1/recommend", json=ask).json()
+    held = [
+        {one["reason"] for one in answer["excluded"] if one["offer"] == "payroll_account"}
+        for answer in (before, after)
+    ]
+    assert "already_holds" not in held[0]
+    assert held[1] == {"already_holds"}
 
 
 @pytest.mark.parametrize(

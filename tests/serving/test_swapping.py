@@ -208,7 +208,8 @@ def test_fifty_swaps_do_not_grow_the_memory(recommender, follower, work, challen
 
 def test_one_command_swaps_every_worker_and_goes_back(bank, tmp_path, serve, challenger):
     own = bank.copy(tmp_path / "own")
-    (own.folder / "service.yaml").write_text("service: {deadline_s: 10, workers: 2}\n")
+    settings = "service: {deadline_s: 10, read_budget_s: 5, workers: 2}\n"
+    (own.folder / "service.yaml").write_text(settings)
     service = serve(own)
     first, second = load_release(own.folder / "release").id, load_release(challenger).id
     errors, served, done = [], set(), threading.Event()

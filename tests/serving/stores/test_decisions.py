@@ -9,12 +9,20 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from serving.contract import Outcome
+from serving.contract import Outcome, OutcomeReceipt
 from serving.errors import RequestRefused, StoreError
-from serving.stores.decisions import DecisionStore, Place, StoredDecision
+from serving.events import LiveConsent, LiveInteraction
+from serving.facts import Place
+from serving.stores.decisions import DecisionStore, StoredDecision
 
 AT = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
-TELLER = Place("teller", "O0001", 12.0)
+
+
+def place(rank: int = 1, handle: str = "teller", org_id: str = "O0001", minutes: float = 12.0):
+    return Place(rank, "fund_r2", "application", "teller", handle, org_id, minutes)
+
+
+TELLER = place()
 
 
 def decision(number: int = 1, request_id: str | None = None) -> StoredDecision:
@@ -24,6 +32,7 @@ def decision(number: int = 1, request_id: str | None = None) -> StoredDecision:
         request_id=request_id,
         request_sha256="0" * 64,
         audience="staff",
+        channel="teller",
         as_of=AT,
         record=b'{"bytes": "\xe4\xb8\xad"}',
         answer=f'{{"number": {number}}}'.encode(),
@@ -63,7 +72,7 @@ def test_the_second_decision_on_a_request_gives_way_to_the_first(store: Decision
 
     winners = {found.decision_id for found in asyncio.run(race())}
     assert len(winners) == 1
-    assert store.by_request("C0000001", "R1").decision_id in winners
+    assert store.known("C0000001", "R1", AT, AT)[0].decision_id in winners
 
 
 def test_equal_request_ids_of_two_customers_are_two_requests(store: DecisionStore):
@@ -78,64 +87,170 @@ def test_requests_without_an_id_are_never_taken_for_each_other(store: DecisionSt
 
 
 @pytest.mark.parametrize(
-    "statement", ["update decisions set audience='x'", "delete from decisions"]
+    "statement",
+    [
+        "update decisions set audience='x'",
+        "delete from decisions",
+        "delete from places",
+        "update live_facts set customer_id='x'",
+    ],
 )
 def test_nobody_changes_or_deletes_a_decision(store: DecisionStore, statement: str):
-    asyncio.run(store.add(decision()))
+    asyncio.run(store.add(decision(), [TELLER]))
+    store_outcomes(store, outcome())
     with pytest.raises(DBAPIError, match="append-only"), store.engine.begin() as connection:
         connection.execute(text(statement))
     assert store.by_id("D1") == decision()
 
 
+def store_outcomes(store: DecisionStore, *outcomes: Outcome) -> list[OutcomeReceipt]:
+    return asyncio.run(store.add_outcomes([("", one) for one in outcomes], 60.0))
+
+
+def facts(store: DecisionStore) -> list[tuple[str, dict]]:
+    _, found = store.known("C0000001", None, AT - timedelta(days=1), AT + timedelta(days=1))
+    return [(one.kind, dict(one.body)) for one in found]
+
+
 def test_the_same_outcome_twice_is_stored_once(store: DecisionStore):
-    asyncio.run(store.add(decision()))
-    assert asyncio.run(store.add_outcome(outcome(), TELLER)) is True
-    assert asyncio.run(store.add_outcome(outcome(), TELLER)) is False
+    asyncio.run(store.add(decision(), [TELLER]))
+    stored, again = (store_outcomes(store, outcome())[0].stored for _ in range(2))
+    assert (stored, again) == (True, False)
 
 
 @pytest.mark.parametrize(
     "change", [{"kind": "refused"}, {"rank": 2}, {"occurred_at": AT + timedelta(minutes=6)}]
 )
 def test_another_outcome_under_the_same_id_is_a_conflict(store: DecisionStore, change):
-    asyncio.run(store.add(decision()))
-    asyncio.run(store.add_outcome(outcome(), TELLER))
+    asyncio.run(store.add(decision(), [TELLER, place(2)]))
+    store_outcomes(store, outcome())
     with pytest.raises(RequestRefused, match=next(iter(change))) as refused:
-        asyncio.run(store.add_outcome(outcome(**change), TELLER))
+        store_outcomes(store, outcome(**change))
     assert refused.value.status == 409
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"rank": 3}, "rank: 3 is not a place"), ({"occurred_at": AT - timedelta(hours=1)}, "before")],
+)
+def test_of_a_batch_with_a_wrong_outcome_none_is_stored(store: DecisionStore, change, said):
+    asyncio.run(store.add(decision(), [TELLER]))
+    with pytest.raises(RequestRefused, match=said):
+        store_outcomes(store, outcome(), outcome(outcome_id="X2", **change))
+    assert facts(store) == []
+    assert store_outcomes(store, outcome())[0].stored
+
+
+def test_an_orphaned_outcome_is_kept_and_joined_when_its_decision_appears(store: DecisionStore):
+    refused = outcome(kind="refused")
+    (receipt,) = store_outcomes(store, refused)
+    assert (receipt.stored, receipt.orphaned) == (True, True)
+    assert facts(store) == []
+    asyncio.run(store.add(decision(), [TELLER]))
+    assert facts(store) == [("refusal", {"offer": "fund_r2", "channel": "teller"})]
+    (again,) = store_outcomes(store, refused)
+    assert (again.stored, again.orphaned) == (False, False)
+    assert len(facts(store)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "unasked", "expected"),
+    [
+        ("refused", False, ("refusal", {"offer": "fund_r2", "channel": "teller"})),
+        ("opted_out", False, ("consent", {"channel": "teller", "allowed": False})),
+        (
+            "started",
+            False,
+            (
+                "interaction",
+                {"channel": "video", "kind": "apply", "product": "fund_r2", "stage": "application"},
+            ),
+        ),
+        ("shown", True, ("contact", {"channel": "teller", "offer": "fund_r2"})),
+        ("shown", False, None),
+        ("clicked", False, None),
+    ],
+)
+def test_an_outcome_is_a_fact_for_the_next_request(store: DecisionStore, kind, unasked, expected):
+    shown = replace(place(handle="video"), unasked=unasked)
+    asyncio.run(store.add(decision(), [shown]))
+    store_outcomes(store, outcome(kind=kind))
+    assert facts(store) == ([] if expected is None else [expected])
+
+
+def test_live_events_are_stored_once_in_order_and_all_or_nothing(store: DecisionStore):
+    def login(name: str, minutes: int, **changes) -> LiveInteraction:
+        at = AT + timedelta(minutes=minutes)
+        given = {"event_id": name, "customer_id": "C0000001", "event_time": at, "kind": "login"}
+        return LiveInteraction(**{**given, "channel": "mobile_bank", **changes})
+
+    def add(*events: LiveInteraction) -> int:
+        placed = [(f"interactions.{n}", "interaction", one) for n, one in enumerate(events)]
+        return asyncio.run(store.add_events(placed))
+
+    assert add(login("E2", 2), login("E1", 1)) == 2
+    assert add(login("E2", 2), login("E3", 3)) == 1
+    with pytest.raises(
+        RequestRefused, match=r"interactions\.1\.event_id: 'E2' .* another body"
+    ) as no:
+        add(login("E4", 4), login("E2", 2, kind="browse"))
+    assert no.value.status == 409
+    times = [body["event_time"] for _, body in facts(store)]
+    assert times == [f"2026-07-01T02:0{minute}:00Z" for minute in (1, 2, 3)]
+    assert {kind for kind, _ in facts(store)} == {"interaction"}
+
+
+def test_facts_are_those_of_the_customer_in_the_time_asked_for(store: DecisionStore):
+    consent = LiveConsent(
+        event_id="E1", customer_id="C2", event_time=AT, channel="sms", allowed=False
+    )
+    asyncio.run(store.add_events([("", "consent", consent)]))
+    assert facts(store) == []
+    for since, until, found in ((-1, 1, 1), (0, 0, 1), (1, 2, 0), (-2, -1, 0)):
+        window = AT + timedelta(seconds=since), AT + timedelta(seconds=until)
+        assert len(store.known("C2", None, *window)[1]) == found
 
 
 def test_a_bad_job_costs_its_neighbours_nothing(store: DecisionStore):
     async def together():
-        orphan = store.add_outcome(outcome(decision_id="nowhere"), TELLER)
+        await store.add(decision(3), [TELLER])
+        wrong = store.add_outcomes([("", outcome(decision_id="D3", rank=9))], 60.0)
         return await asyncio.gather(
-            store.add(decision(1)), orphan, store.add(decision(2)), return_exceptions=True
+            store.add(decision(1)), wrong, store.add(decision(2)), return_exceptions=True
         )
 
-    first, orphan, second = asyncio.run(together())
+    first, wrong, second = asyncio.run(together())
     assert (first.decision_id, second.decision_id) == ("D1", "D2")
-    assert isinstance(orphan, StoreError)
+    assert isinstance(wrong, RequestRefused)
     assert store.by_id("D1")
     assert store.by_id("D2")
 
 
 def test_staff_minutes_count_a_place_once_by_day_and_outlet(store: DecisionStore):
     day = AT - timedelta(hours=2)
+    places = [place(), place(2, "video", "", 20.0), place(3, org_id="O0002"), place(4), place(5)]
+    asyncio.run(store.add(decision(), places))
+    store_outcomes(
+        store,
+        outcome(),
+        outcome(outcome_id="X2", kind="completed", occurred_at=AT + timedelta(minutes=30)),
+        outcome(outcome_id="X3", rank=2),
+        outcome(outcome_id="X4", rank=3),
+        outcome(outcome_id="X5", rank=4, kind="shown"),
+        outcome(outcome_id="X6", rank=5, occurred_at=AT + timedelta(days=1)),
+        outcome(outcome_id="X7", decision_id="nowhere"),
+    )
+    used = store.minutes_used(day, day + timedelta(days=1))
+    assert used.of("O0001") == {"teller": 12.0, "video": 20.0}
+    assert used.of("") == {"video": 20.0}
 
-    async def fill():
-        await store.add(decision())
-        later = {"occurred_at": AT + timedelta(minutes=30), "outcome_id": "X2"}
-        elsewhere = Place("teller", "O0002", 12.0)
-        await store.add_outcome(outcome(), TELLER)
-        await store.add_outcome(outcome(kind="completed", **later), TELLER)
-        await store.add_outcome(outcome(outcome_id="X3", rank=2), Place("video", "", 20.0))
-        await store.add_outcome(outcome(outcome_id="X4", rank=3), elsewhere)
-        await store.add_outcome(outcome(outcome_id="X5", rank=4, kind="shown"), TELLER)
-        tomorrow = AT + timedelta(days=1)
-        await store.add_outcome(outcome(outcome_id="X6", rank=5, occurred_at=tomorrow), TELLER)
 
-    asyncio.run(fill())
-    used = store.minutes_used(day, day + timedelta(days=1), "O0001")
-    assert used == {"teller": 12.0, "video": 20.0}
+def test_a_workers_own_outcomes_count_at_once(store: DecisionStore):
+    asyncio.run(store.add(decision(), [TELLER]))
+    day = AT - timedelta(hours=2), AT + timedelta(hours=22)
+    assert store.minutes_used(*day).of("O0001") == {}
+    store_outcomes(store, outcome())
+    assert store.minutes_used(*day).of("O0001") == {"teller": 12.0}
 
 
 def test_opening_again_finds_what_was_stored(tmp_path):

@@ -24,6 +24,7 @@ def decision(number: int) -> StoredDecision:
         request_id=None,
         request_sha256="0" * 64,
         audience="staff",
+        channel="teller",
         as_of=AT,
         record=b'{"bytes": "\xe4\xb8\xad"}',
         answer=f'{{"number": {number}}}'.encode(),

@@ -1,0 +1,54 @@
+"""Waiting for a store no longer than an answer can afford."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from features.errors import OnePointError
+
+Read = TypeVar("Read")
+
+
+class TooSlowError(OnePointError):
+    """A store did not answer in time; the answer goes out without it."""
+
+
+class Patience:
+    """Reads in a thread of its own, and waits for each read ``budget_s`` at most.
+
+    After a read that took longer nobody asks again for ``rest_s``, and not before that read has
+    come back: what is slow is not made slower, and only the first request waits for it.
+    """
+
+    def __init__(self, name: str, budget_s: float, rest_s: float = 1.0) -> None:
+        self.name = name
+        self.budget_s = budget_s
+        self.rest_s = rest_s
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"onepoint-{name}")
+        self._late: Future[Any] | None = None
+        self._rests_until = 0.0
+
+    def read(self, job: Callable[[], Read]) -> Read:
+        """Run ``job`` and give what it gives; `TooSlowError` where that takes too long."""
+        resting = time.monotonic() < self._rests_until
+        if resting or (self._late is not None and not self._late.done()):
+            raise TooSlowError(f"{self.name}: left alone, it was too slow a moment ago")
+        future = self._thread.submit(job)
+        try:
+            return future.result(self.budget_s)
+        except TimeoutError:
+            if future.done():  # the job's own: a socket that timed out
+                raise
+            future.cancel()
+            self._late = future
+            self._rests_until = time.monotonic() + self.rest_s
+            raise TooSlowError(
+                f"{self.name}: no answer within {self.budget_s * 1000:g} ms"
+            ) from None
+
+    def close(self) -> None:
+        """Let the thread go; a read that hangs is not waited for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

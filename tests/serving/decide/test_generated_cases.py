@@ -71,6 +71,7 @@ ASSESSMENTS = [None] + [
     for expires in (MORNING + 300 * DAY, MORNING)
     for raised in (None, at)
 ]
+HOLDINGS = [Holding(offer=o, opened_at=MORNING - 99 * DAY) for o in RULES.catalog.product_ids]
 REFUSALS = [
     Refusal(offer=offer, channel="sms", refused_at=MIDNIGHT - age * DAY)
     for offer in ("consumer_loan", "credit_card", "deposit_1y", "fund_r3")
@@ -99,7 +100,7 @@ states = st.builds(
     owner=st.sampled_from([None, *(
         Owner(staff_id="S1", org_id="B1", role=role, name="王芳") for role in sorted(MANAGERS)
     )]),
-    holdings=some([Holding(offer=o, opened_at=MORNING - 99 * DAY) for o in RULES.catalog.product_ids], 3),
+    holdings=some(HOLDINGS, 3),
     assets_cny=st.sampled_from([300_000.0, None, 0.0, 999.0, 10_000.0, 199_999.0]),
     restrictions=some(RESTRICTIONS, 2),
     consents=flags(("personalisation", *RULES.catalog.channel_ids)),

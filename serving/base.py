@@ -34,6 +34,10 @@ CHUNK = 500
 """Customers scored together: their rows take some 60 MB."""
 
 
+UNREADABLE = "online store: unreadable"
+"""What is missing of a customer whose record is damaged."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What everybody in the base is decided on: the moment, the door, how many places."""
@@ -92,6 +96,11 @@ class Base:
         self._knowledge = Knowledge(stale_after_s)
         self._threads = threads
 
+    @property
+    def features_version(self) -> str:
+        """What was published when: the version of the features and their moment."""
+        return f"{self._customers.version} {self._customers.as_of.astimezone(UTC).isoformat()}"
+
     def customer_ids(self) -> list[str]:
         """Everybody in the store, in order of id."""
         return self._customers.customer_ids()
@@ -113,10 +122,17 @@ class Base:
         ------
         StartError
             A customer the store does not know.
+        OnlineStoreError
+            Nobody of several can be read: that is the store, and no single record.
         OnlineStoreUnreachable
             What holds the store does not answer.
         """
         read = [self._read(customer) for customer in customer_ids]
+        if len(read) > 1 and all(UNREADABLE in one.degraded for one in read):
+            raise OnlineStoreError(
+                f"{len(read)} customers in a row cannot be read: the online store is damaged or "
+                "closed; publish it again"
+            )
         stages = [stages_for(None, one.state, self.rules) for one in read]
         scored = [row for row, one in enumerate(read) if one.features is not None]
         scores: dict[int, Scores] = {}
@@ -148,17 +164,22 @@ class Base:
             versions=self.versions,
         )
 
-    def decide(self, inputs: DecisionInputs) -> Decision:
-        """Decide on one customer, with the models' own explanation of what is returned."""
-        decision = decide(inputs, self.rules)
-        if inputs.features is None:
-            return decision
-        vector = np.array(inputs.features.values, dtype=np.float64)
-        names = self._customers.feature_names
-        returned = [place.action.offer for place in decision.ranked]
-        features = Features(names, inputs.features.version, vector)
-        explained = self.scorer.contributions(features, returned)
-        return with_contributions(decision, explained, inputs, self.rules)
+    def decide(self, chunk: Sequence[DecisionInputs]) -> list[Decision]:
+        """Decide on customers, with the models' own explanation of what is returned to each."""
+        decisions = [decide(inputs, self.rules) for inputs in chunk]
+        scored = [place for place, one in enumerate(chunk) if one.features is not None]
+        if not scored:
+            return decisions
+        x = np.array(
+            [one.features.values for one in chunk if one.features is not None], dtype=np.float64
+        )
+        returned = [[place.action.offer for place in decisions[one].ranked] for one in scored]
+        together = self.scorer.contributions_together(x, returned, self._threads)
+        for place, explained in zip(scored, together, strict=True):
+            decisions[place] = with_contributions(
+                decisions[place], explained, chunk[place], self.rules
+            )
+        return decisions
 
     def decision_id(self, customer_id: str) -> str:
         """Name the decision on a customer: the same moment, door and versions, the same id."""
@@ -175,9 +196,7 @@ class Base:
         except OnlineStoreUnreachable:
             raise
         except OnlineStoreError:
-            return self._knowledge.of_unread(
-                customer_id, (), self.asked.as_of, ("online store: unreadable",)
-            )
+            return self._knowledge.of_unread(customer_id, (), self.asked.as_of, (UNREADABLE,))
         if record is None:
             raise StartError(
                 f"customer '{customer_id}' is not in the online store; take ids that were published"

@@ -152,20 +152,32 @@ class Scorer:
 
     def contributions(self, features: Features, offers: Iterable[str]) -> dict[str, Contributions]:
         """Explain the start probability of ``offers``; those without a model are left out."""
+        return self.contributions_together(features.vector.reshape(1, -1), [offers])[0]
+
+    def contributions_together(
+        self, x: Matrix, offers: Sequence[Iterable[str]], threads: int = 1
+    ) -> list[dict[str, Contributions]]:
+        """Explain ``offers[i]`` for row i of ``x``, shape (n, F); one booster call an offer."""
         release = self._release()
-        explained = {}
-        for offer in offers:
-            if offer not in release.products:
+        rows: dict[str, list[int]] = {}
+        for row, wanted in enumerate(offers):
+            for offer in wanted:
+                rows.setdefault(offer, []).append(row)
+        explained: list[dict[str, Contributions]] = [{} for _ in offers]
+        for offer in release.products:
+            asked = rows.get(offer)
+            if not asked:
                 continue
-            found = release.explain_start(features.vector, offer)
-            strongest = sorted(found.by_feature.items(), key=lambda one: (-abs(one[1]), one[0]))
-            explained[offer] = Contributions(
-                offer=offer,
-                raw_score=found.raw_score,
-                bias=found.bias,
-                groups=dict(found.groups),
-                top_features=tuple(strongest[: self.top_features]),
-            )
+            for row, found in zip(
+                asked, release.explain_starts(x[asked], offer, threads), strict=True
+            ):
+                explained[row][offer] = Contributions(
+                    offer=offer,
+                    raw_score=found.raw_score,
+                    bias=found.bias,
+                    groups=found.groups,
+                    top_features=found.strongest(self.top_features),
+                )
         return explained
 
     def warm_up(self) -> None:

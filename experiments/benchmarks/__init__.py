@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from experiments.benchmarks.decisions import bench_decide
 from experiments.benchmarks.features import (
     bench_100m,
     bench_growth,
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[float], Result]] = {
     "simulate_20k": bench_simulate,
     "training_vs_lightgbm": bench_training_vs_lightgbm,
     "publish": bench_publish,
+    "decide": bench_decide,
     "features_vs_sql": bench_vs_sql,
     "features_vs_pandas": bench_vs_pandas,
     "features_growth": bench_growth,

@@ -86,7 +86,8 @@ def _decided_now(base: Base, customer: str) -> DecisionRecord:
         hint = f"did you mean '{near[0]}'?" if near else "take an id that was published"
         raise OnePointError(f"customer '{customer}' is not in the online store; {hint}")
     [inputs] = base.inputs([customer])
-    return DecisionRecord(inputs=inputs, decision=base.decide(inputs))
+    [decision] = base.decide([inputs])
+    return DecisionRecord(inputs=inputs, decision=decision)
 
 
 def _stored(work: Any, decision_id: str, customer: str) -> DecisionRecord:

@@ -12,18 +12,19 @@ Every candidate is priced, for its order; the terms are written out for what tak
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from features.catalog import Channel, Offer
 from serving.decide.case import Case
-from serving.decide.record import OfferScores, PStartIs, ScoredAction
+from serving.decide.record import OfferScores, ScoredAction, Scores
 from serving.decide.routing import route
 
 Row = tuple[float, ...]
 """One number a handle, in the order of the rulebook's handles."""
 
 
-@dataclass(frozen=True)
-class Arm:
+class Arm(NamedTuple):
     """One surviving action with every term of its score (see `ScoredAction`)."""
 
     offer: Offer
@@ -97,69 +98,101 @@ def prices_at(case: Case) -> Prices:
     )
 
 
+class _Terms(NamedTuple):
+    """What the score of one handle is made of, in the order of a record; ``at`` is its place."""
+
+    at: int
+    gross_value_cny: float
+    value_cny: float
+    experience: float
+    score: float
+
+
 class Prospect:
-    """An offer that survived the gates at some handles, priced at each of them."""
+    """An offer that survived the gates at some handles, and what it is worth at each of them.
+
+    Nothing is priced before it is asked for: most offers take no place for want of interest.
+    """
 
     def __init__(
         self, case: Case, prices: Prices, offer: Offer, survivors: tuple[Channel, ...]
     ) -> None:
-        place = case.rules.handle_place
         self.offer = offer
-        self.p_start, self.p_start_is, amount_cny, preference, completion = _believed(case, offer)
-        self.amount_cny = _within_means(case, offer, amount_cny)
-        self._rules = case.rules
-        self._handles = [place[handle.id] for handle in survivors]
+        self._case = case
         self._prices = prices
-        self._friction = prices.care_friction if offer.kind == "care" else prices.friction
-        self._preference, self._completion = preference, completion
-        self._ease = tuple(likes * done for likes, done in zip(preference, completion, strict=True))
-        self._best_ease = max(self._ease)
-        self._sale_cny = offer.value_cny(self.amount_cny)
-        dial = case.rules.policy.experience_cny
-        self._scores = [self._value(at) + dial * self._experience(at) for at in self._handles]
-        self.best_score = max(self._scores)
+        self._survivors = survivors
+        self._scores, self._row = _believed(case, offer)
+        self.p_start = self._scores.p_start[self._row]
+
+    @cached_property
+    def amount_cny(self) -> float:
+        """The amount that may be expected (CNY)."""
+        return _within_means(self._case, self.offer, self._scores.amount_cny[self._row])
+
+    @property
+    def best_score(self) -> float:
+        """The score at the best of the handles."""
+        return max(one.score for one in self._terms)
 
     def arms(self) -> list[Arm]:
         """Every surviving handle with all its terms, best first (ties in catalog order)."""
-        handles = self._rules.handle_ids
-        scores = OfferScores(
+        scores, prices, handles = self._believed, self._prices, self._case.rules.handles
+        preference, completion = (
+            self._scores.preference[self._row],
+            self._scores.completion[self._row],
+        )
+        return [
+            Arm(
+                offer=self.offer,
+                handle=handles[one.at],
+                scores=scores,
+                preference=preference[one.at],
+                completion=completion[one.at],
+                gross_value_cny=one.gross_value_cny,
+                cost_cny=prices.cost_cny[one.at],
+                staff_cost_cny=prices.staff_cny[one.at],
+                value_cny=one.value_cny,
+                friction=self._friction[one.at],
+                experience=one.experience,
+                score=one.score,
+            )
+            for one in sorted(self._terms, key=lambda one: -one.score)
+        ]
+
+    @property
+    def _friction(self) -> Row:
+        return self._prices.care_friction if self.offer.kind == "care" else self._prices.friction
+
+    @property
+    def _believed(self) -> OfferScores:
+        scores, row = self._scores, self._row
+        return OfferScores(
             p_start=self.p_start,
-            p_start_is=self.p_start_is,
+            p_start_is=scores.p_start_is[row],
             amount_cny=self.amount_cny,
-            preference=dict(zip(handles, self._preference, strict=True)),
-            completion=dict(zip(handles, self._completion, strict=True)),
-        )
-        scored = sorted(zip(self._handles, self._scores, strict=True), key=lambda one: -one[1])
-        return [self._arm(at, score, scores) for at, score in scored]
-
-    def _gross(self, at: int) -> float:
-        return self.p_start * self._completion[at] * self._sale_cny
-
-    def _value(self, at: int) -> float:
-        return self._gross(at) - self._prices.cost_cny[at] - self._prices.staff_cny[at]
-
-    def _experience(self, at: int) -> float:
-        return self._ease[at] - self._best_ease - self._friction[at]
-
-    def _arm(self, at: int, score: float, scores: OfferScores) -> Arm:
-        return Arm(
-            offer=self.offer,
-            handle=self._rules.handles[at],
-            scores=scores,
-            preference=self._preference[at],
-            completion=self._completion[at],
-            gross_value_cny=self._gross(at),
-            cost_cny=self._prices.cost_cny[at],
-            staff_cost_cny=self._prices.staff_cny[at],
-            value_cny=self._value(at),
-            friction=self._friction[at],
-            experience=self._experience(at),
-            score=score,
+            preference=dict(zip(scores.handles, scores.preference[row], strict=True)),
+            completion=dict(zip(scores.handles, scores.completion[row], strict=True)),
         )
 
+    @cached_property
+    def _terms(self) -> list[_Terms]:
+        rules, prices, friction = self._case.rules, self._prices, self._friction
+        dial, place, p_start = rules.policy.experience_cny, rules.handle_place, self.p_start
+        completion = self._scores.completion[self._row]
+        ease = [a * b for a, b in zip(self._scores.preference[self._row], completion, strict=True)]
+        best, sale_cny = max(ease), self.offer.value_cny(self.amount_cny)
+        terms = []
+        for handle in self._survivors:
+            at = place[handle.id]
+            gross = p_start * completion[at] * sale_cny
+            value = gross - prices.cost_cny[at] - prices.staff_cny[at]
+            experience = ease[at] - best - friction[at]
+            terms.append(_Terms(at, gross, value, experience, value + dial * experience))
+        return terms
 
-def _believed(case: Case, offer: Offer) -> tuple[float, PStartIs, float, Row, Row]:
-    """Return what may be believed of an offer: start, its source, amount, and two by handle.
+
+def _believed(case: Case, offer: Offer) -> tuple[Scores, int]:
+    """Find what may be believed of an offer: a table of scores and its row there.
 
     The inputs' scores; the rulebook's popularity where they say nothing of the offer, or where
     they are a person's own and he refused personalisation.
@@ -169,13 +202,7 @@ def _believed(case: Case, offer: Offer) -> tuple[float, PStartIs, float, Row, Ro
     if row is None or (not case.personal and scores.p_start_is[row] != "popularity"):
         scores = case.rules.popular
         row = scores.row[offer.id]
-    return (
-        scores.p_start[row],
-        scores.p_start_is[row],
-        scores.amount_cny[row],
-        scores.preference[row],
-        scores.completion[row],
-    )
+    return scores, row
 
 
 def _within_means(case: Case, offer: Offer, amount_cny: float) -> float:

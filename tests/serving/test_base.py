@@ -138,7 +138,7 @@ def test_the_batch_decides_what_the_service_decides(crowd):
                     same_id = {"decision_id": there.inputs.decision_id}
                     here = inputs.model_copy(update=same_id)
                     assert here.model_dump_json() == there.inputs.model_dump_json()
-                    decision = base.decide(here)
+                    (decision,) = base.decide([here])
                     assert decision.model_dump_json() == there.decision.model_dump_json()
                     seen |= {(bool(here.degraded), decision.personalised, here.features is None)}
                     counted = here.counters.minutes_used

@@ -130,23 +130,20 @@ class ExpectedAmountModel:
 
     def predict(self, x: Matrix, offers: Sequence[str | None], threads: int = 1) -> Vector:
         """Amounts (n,) in CNY; row i is about offers[i]. NaN for what nobody was seen to buy."""
-        learned = self.learned_
-        column = learned.assets_column
-        assets = np.full(len(x), np.nan) if column is None else x[:, column]
-        amounts = np.array(
-            [
-                learned.table.median_cny(offer or "", None if np.isnan(own) else float(own))
-                for offer, own in zip(offers, assets, strict=True)
-            ],
-            dtype=np.float64,
-        )
-        code = _codes(learned.offers, offers)
+        learned, names = self.learned_, ["" if one is None else one for one in offers]
+        code = _codes(learned.offers, names)
+        amounts = np.full(len(x), np.nan)
         modelled = np.flatnonzero(~np.isnan(code))
-        names = [offers[row] or "" for row in modelled.tolist()]
         if self._booster is not None and len(modelled):
             stacked = np.column_stack([x[modelled], code[modelled]])
             times = np.exp(raw_scores(self._booster, stacked, 1, threads)[:, 0])
-            amounts[modelled] = np.array([learned.table.by_offer[name] for name in names]) * times
+            medians = np.array([learned.table.by_offer[name] for name in learned.offers])
+            amounts[modelled] = medians[code[modelled].astype(np.int64)] * times
+        column = learned.assets_column
+        for row in np.flatnonzero(np.isnan(code)).tolist():
+            own = np.nan if column is None else float(x[row, column])
+            usual = learned.table.median_cny(names[row], None if np.isnan(own) else own)
+            amounts[row] = np.nan if usual is None else usual
         return amounts
 
     def told_or_expected(

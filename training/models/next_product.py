@@ -30,6 +30,7 @@ from training.models.start_learner import (
     StartLearner,
     StartRows,
     with_code,
+    with_codes,
 )
 
 Matrix = npt.NDArray[np.float64]
@@ -40,19 +41,36 @@ Progress = Callable[[str], None]
 
 RARE_POSITIVES = 200
 
+TOGETHER = 1_000
+"""Customers whose rare products are scored in one call: a row of memory a customer and product."""
+
 
 @dataclass(frozen=True)
 class StartExplanation:
     """Why this start probability: log-odds that add up.
 
-    ``bias`` + Σ ``by_feature`` = ``raw_score`` = log-odds of the calibrated `p_start`; ``groups``
-    are the same contributions summed into feature groups.
+    ``bias`` + Σ ``values`` = ``raw_score`` = log-odds of the calibrated `p_start`; ``values`` are
+    the contributions of the features ``names``, shape (F,), ``groups`` the same summed into feature
+    groups.
     """
 
     raw_score: float
     bias: float
-    by_feature: dict[str, float]
+    names: tuple[str, ...]
+    values: Vector
     groups: dict[str, float]
+
+    @property
+    def by_feature(self) -> dict[str, float]:
+        """The contribution of every feature by name, in column order."""
+        return dict(zip(self.names, self.values.tolist(), strict=True))
+
+    def strongest(self, most: int) -> tuple[tuple[str, float], ...]:
+        """Name the features that move the score most, largest first (ties in column order)."""
+        order = np.argsort(-np.abs(self.values), kind="stable")[:most].tolist()
+        return tuple(
+            (self.names[place], float(self.values[place])) for place in order if self.values[place]
+        )
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,10 @@ class NextProductModel:
         self._pooled = lgb.Booster(model_str=pooled_text) if pooled_text else None
         self._apart: dict[str, lgb.Booster] = {}
         self._position = {product: place for place, product in enumerate(learned.products)}
+        calibrators = [learned.calibrators[product] for product in learned.products]
+        self._slopes = np.array([one.slope for one in calibrators])
+        self._biases = np.array([one.bias for one in calibrators])
+        self._log_rates = np.array([learned.log_sampling_rate[one] for one in learned.products])
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -156,11 +178,7 @@ class NextProductModel:
 
     def log_odds(self, x: Matrix, threads: int = 1) -> Matrix:
         """Log-odds of a start, calibrated, shape (n, K)."""
-        raw = self._raw_scores(x, threads)
-        for k, product in enumerate(self.products):
-            calibrator = self.learned_.calibrators[product]
-            raw[:, k] = calibrator.slope * raw[:, k] + calibrator.bias
-        return raw
+        return np.asarray(self._slopes * self._raw_scores(x, threads) + self._biases)
 
     def _raw_scores(self, x: Matrix, threads: int) -> Matrix:
         """Log-odds before calibration, corrected for the sampling of negatives, shape (n, K)."""
@@ -170,12 +188,13 @@ class NextProductModel:
             columns = [self._position[product] for product in learned.merged]
             raw[:, columns] = raw_scores(self._merged, x, len(learned.merged), threads)
         if self._pooled is not None:
-            for code, product in enumerate(learned.pooled):
-                stacked = with_code(x, code)
+            columns = [self._position[product] for product in learned.pooled]
+            for first in range(0, len(x), TOGETHER):
+                block = x[first : first + TOGETHER]
+                stacked = with_codes(block, len(columns))
                 scores = raw_scores(self._pooled, stacked, 1, threads)
-                raw[:, self._position[product]] = scores[:, 0]
-        rates = [learned.log_sampling_rate[one] for one in learned.products]
-        return np.asarray(raw + np.array(rates))
+                raw[first : first + TOGETHER, columns] = scores.reshape(len(block), -1)
+        return np.asarray(raw + self._log_rates)
 
     def predict(self, x: Matrix, threads: int = 1) -> Matrix:
         """Probabilities of a start within the horizon, shape (n, K), in 0–1."""
@@ -186,23 +205,32 @@ class NextProductModel:
 
         ``groups`` maps each feature, in column order, to its group.
         """
+        return self.explain_many(x_row.reshape(1, -1), product, groups)[0]
+
+    def explain_many(
+        self, x: Matrix, product: str, groups: dict[str, str], threads: int = 1
+    ) -> list[StartExplanation]:
+        """Explain one product for many rows, shape (n, F), in one call; the same numbers."""
         calibrator = self.learned_.calibrators[product]
-        values = self.contributions(x_row.reshape(1, -1), product)[0] * calibrator.slope
-        bias = (
-            values[-1]
-            + calibrator.slope * self.learned_.log_sampling_rate[product]
-            + calibrator.bias
-        )
-        by_feature = dict(zip(groups, values[:-1].tolist(), strict=True))
-        summed = dict.fromkeys(groups.values(), 0.0)
-        for name, value in by_feature.items():
-            summed[groups[name]] += value
-        return StartExplanation(
-            raw_score=float(bias + values[:-1].sum()),
-            bias=float(bias),
-            by_feature=by_feature,
-            groups=summed,
-        )
+        rate = calibrator.slope * self.learned_.log_sampling_rate[product]
+        names = tuple(groups)
+        of_group = {group: place for place, group in enumerate(dict.fromkeys(groups.values()))}
+        place = np.array([of_group[group] for group in groups.values()])
+        explained = []
+        for values in self.contributions(x, product, threads) * calibrator.slope:
+            bias = float(values[-1] + rate + calibrator.bias)
+            # one after the other, in the order of the columns: the same bits every time
+            summed = np.bincount(place, values[:-1], len(of_group))
+            explained.append(
+                StartExplanation(
+                    raw_score=float(bias + values[:-1].sum()),
+                    bias=bias,
+                    names=names,
+                    values=values[:-1],
+                    groups=dict(zip(of_group, summed.tolist(), strict=True)),
+                )
+            )
+        return explained
 
     def contrast(
         self, x_row: Matrix, product: str, other: str, groups: dict[str, str]
@@ -212,12 +240,13 @@ class NextProductModel:
         ``groups`` maps each feature, in column order, to its group.
         """
         one, two = self.explain(x_row, product, groups), self.explain(x_row, other, groups)
+        first, second = one.by_feature, two.by_feature
         return StartContrast(
             product=product,
             other=other,
             lead=one.raw_score - two.raw_score,
             bias=one.bias - two.bias,
-            by_feature={name: one.by_feature[name] - two.by_feature[name] for name in groups},
+            by_feature={name: first[name] - second[name] for name in groups},
             groups={name: one.groups[name] - two.groups[name] for name in one.groups},
         )
 

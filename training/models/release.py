@@ -183,6 +183,10 @@ class Release:
         """Exact TreeSHAP of one offer's start probability for one row of shape (F,)."""
         return self.next_product.explain(x_row, offer, self._feature_groups)
 
+    def explain_starts(self, x: Matrix, offer: str, threads: int = 1) -> list[StartExplanation]:
+        """Exact TreeSHAP of one offer's start probability for rows of shape (n, F)."""
+        return self.next_product.explain_many(x, offer, self._feature_groups, threads)
+
     def contrast_start(self, x_row: Matrix, offer: str, other: str) -> StartContrast:
         """Why one offer's start is likelier than another's for one row of shape (F,)."""
         return self.next_product.contrast(x_row, offer, other, self._feature_groups)

@@ -26,7 +26,7 @@ from serving.decide.record import Decision, DecisionInputs, Scores
 from serving.decide.rulebook import Rulebook
 from serving.errors import StartError
 from serving.known import Knowledge, KnownCustomer, facts_since
-from serving.scoring import Features, Scorer, feature_values
+from serving.scoring import Scorer, feature_values
 from serving.startup import Start, load_rules, scorer_of
 from serving.stores.decisions import DecisionStore, MinutesUsed, open_decision_store
 

@@ -265,6 +265,11 @@ class RecommendResponse(Message):
     degraded: bool
     degraded_because: tuple[str, ...] | None = None
     personalised: bool
+    explored: bool | None = Field(
+        None,
+        description="True where the handle of the first place was drawn for a trial and not chosen "
+        "by score, which may then be negative. For staff and reviewers.",
+    )
     versions: Versions
     considered: Considered | None = None
     gates: tuple[GateCount, ...] | None = None

@@ -11,13 +11,13 @@ probabilities lie in 0–1, times are UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pyarrow as pa
 
-from features.feature import GROUPS
-from serving.contract import Audience, Considered
+from features.groups import GROUPS
+from serving.contract import Audience, Considered, Reason
+from serving.decide.answering import heard
 from serving.decide.record import (
     Contributions,
     Decision,
@@ -74,10 +74,11 @@ def decision_table(
     for inputs, decision in zip(chunk, decisions, strict=True):
         excluded = [f"{one.reason} {one.offer}/{one.handle}" for one in decision.excluded]
         head = _decision(inputs, decision)
-        for place in decision.ranked or (None,):
+        told = zip(*(heard(decision, rules, audience) for audience in AUDIENCES), strict=True)
+        places = [_place(place, texts) for place, texts in zip(decision.ranked, told, strict=True)]
+        for number, place in enumerate(places or [_NO_PLACE]):
             of_decision.append(head)
-            of_place.append((*_place(place, rules), excluded))
-            excluded = None  # type: ignore[assignment]
+            of_place.append((*place, None if number else excluded))
     columns = [*zip(*of_decision, strict=True), *zip(*of_place, strict=True)]
     return pa.table(
         [pa.array(column, kind.type) for column, kind in zip(columns, SCHEMA, strict=True)],
@@ -107,24 +108,20 @@ _NO_PLACE = (None,) * (len(_PLACE) - 1)
 _NO_CONTRIBUTIONS = (None,) * (2 + len(GROUPS))
 
 
-def _place(place: RankedAction | None, rules: Rulebook) -> tuple[Any, ...]:
-    if place is None:
-        return _NO_PLACE
+def _place(place: RankedAction, told: tuple[tuple[Reason, ...], ...]) -> tuple[Any, ...]:
+    """Lay out one place; ``told`` are the reasons that each of `AUDIENCES` hears."""
     action = place.action
     return (
         place.rank,
         *(getattr(action, term) for term in TERMS),
         [reason.code for reason in place.reasons],
-        *_told(place, rules),
+        *(
+            [getattr(reason.text, language) for reason in reasons]
+            for reasons in told
+            for language in ("zh", "en")
+        ),
         *_contributions(place.contributions),
     )
-
-
-def _told(place: RankedAction, rules: Rulebook) -> Iterator[list[str]]:
-    for audience in AUDIENCES:
-        heard = rules.phrases.heard_by(audience, place.reasons)
-        yield [reason.text.zh for reason in heard]
-        yield [reason.text.en for reason in heard]
 
 
 def _contributions(found: Contributions | None) -> tuple[float | None, ...]:

@@ -49,7 +49,7 @@ def answer(
     audience = audience or inputs.audience
     inside, review = audience != "customer", audience == "reviewer"
     case = make_case(inputs, rules)
-    heard = _heard(decision, rules, audience)
+    reasons_told = heard(decision, rules, audience)
     return RecommendResponse(
         decision_id=decision.decision_id,
         customer_id=inputs.state.customer_id,
@@ -58,13 +58,14 @@ def answer(
         degraded=bool(inputs.degraded),
         degraded_because=inputs.degraded if inside and inputs.degraded else None,
         personalised=decision.personalised,
+        explored=decision.explored if inside else None,
         versions=inputs.versions,
         considered=decision.considered if inside else None,
         gates=gate_counts(case, decision) if review else None,
         why_first=why_first(case, decision) if inside else None,
         recommendations=tuple(
             _place(place, reasons, case, audience)
-            for place, reasons in zip(decision.ranked, heard, strict=True)
+            for place, reasons in zip(decision.ranked, reasons_told, strict=True)
         ),
         no_contact_because=_no_contact(record) if inside else None,
         excluded=_exclusions(decision, case) if inside else None,
@@ -88,15 +89,15 @@ def _no_contact(record: DecisionRecord) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(codes))
 
 
-def _heard(decision: Decision, rules: Rulebook, audience: Audience) -> list[tuple[Reason, ...]]:
+def heard(decision: Decision, rules: Rulebook, audience: Audience) -> list[tuple[Reason, ...]]:
     """Pick the reasons of each place, telling no fact twice where there is another to tell."""
     told: set[str] = set()
-    heard: list[tuple[Reason, ...]] = []
+    by_place: list[tuple[Reason, ...]] = []
     for place in decision.ranked:
         reasons = rules.phrases.heard_by(audience, place.reasons, told)
         told.update(fact for fact in map(rules.phrases.fact, reasons) if fact is not None)
-        heard.append(reasons)
-    return heard
+        by_place.append(reasons)
+    return by_place
 
 
 def _place(

@@ -109,8 +109,13 @@ def _draw_first(case: Case, arms: list[Arm], seed: str) -> Draw:
     return draw(seed, len(arms) if trial else 1, case.rules.policy.exploration)
 
 
+def _whole(case: Case, drawn: float) -> float:
+    """The whole probability of what is shown: unasked, the held-out share is shown nothing."""
+    return drawn * (1.0 - case.rules.policy.hold_out.share) if case.outbound else drawn
+
+
 def _place(case: Case, rank: int, arms: list[Arm], drawn: Draw | None) -> RankedAction:
     shown = arms[drawn.arm] if drawn is not None else arms[0]
-    action = shown.action(case, drawn.propensity if drawn is not None else None)
+    action = shown.action(case, _whole(case, drawn.propensity) if drawn is not None else None)
     explored = drawn is not None and drawn.explored
     return RankedAction(rank=rank, action=action, reasons=reasons_for(case, shown, arms, explored))

@@ -7,8 +7,12 @@ from collections import Counter
 import pytest
 
 from serving.decide import decide
+from serving.decide.answering import answer
+from serving.decide.case import make_case
 from serving.decide.exploration import draw, seed_of
+from serving.decide.pipeline import _whole
 from serving.decide.policy import Exploration
+from serving.decide.record import DecisionRecord
 
 
 @pytest.mark.parametrize("arms", [1, 2, 3, 5, 9])
@@ -74,3 +78,26 @@ def test_care_is_no_trial(rules, make_inputs):
         inputs = make_inputs(decision_id=f"d-{number}", state_complaint_open_since=since)
         first = decide(inputs, rules).ranked[0].action
         assert (first.offer, first.propensity) == ("complaint_care", 1.0)
+
+
+def test_unasked_the_propensity_counts_the_held_out_share(rules, make_inputs):
+    """Whoever is shown something was not held out: that is part of the probability of it."""
+    share = rules.policy.hold_out.share
+    inputs = make_inputs(decision_id="d-1")
+    first = decide(inputs, rules).ranked[0].action
+    case = make_case(inputs.model_copy(update={"direction": "outbound"}), rules)
+    assert 0 < share < 1
+    assert _whole(make_case(inputs, rules), first.propensity) == first.propensity
+    assert _whole(case, first.propensity) == first.propensity * (1 - share)
+
+
+def test_staff_see_that_a_handle_was_drawn_and_customers_do_not(rules, make_inputs):
+    seen = set()
+    for number in range(120):
+        inputs = make_inputs(decision_id=f"d-{number}")
+        record = DecisionRecord(inputs=inputs, decision=decide(inputs, rules))
+        seen.add(record.decision.explored)
+        for audience in ("staff", "reviewer"):
+            assert answer(record, rules, audience).explored is record.decision.explored
+        assert answer(record, rules, "customer").explored is None
+    assert seen == {False, True}

@@ -21,25 +21,31 @@ CALLER = "onepoint.caller"
 """Key of the ASGI scope under which the `Key` of a request stands."""
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 RETRY_S = "1"
+FIRST_LIMIT = 8
 DRAINED_BYTES = 16 * 1024 * 1024
 DRAINED_S = 5.0
 
 
 class Room:
-    """Outermost ASGI middleware: lets so many requests in at a time and sends the others away.
+    """Outermost ASGI middleware: lets in what can be answered in time and sends the rest away.
 
     It reads nothing of a request: under an overload most are sent away, and what that costs is
-    taken from those inside. The bound is Little's: answers a second times the deadline is the most
-    that can be inside and still be answered in time.
+    taken from those inside. How many may be inside is found while it runs, since a fixed number is
+    wrong on a slower machine, where all of them would wait past the deadline. An answer slower than
+    half the deadline cuts the number, answers in time add to it while it is reached (additive
+    increase, multiplicative decrease, as in TCP), from 1 to ``max_concurrency``.
     """
 
-    def __init__(self, app: App, max_concurrency: int) -> None:
+    def __init__(self, app: App, max_concurrency: int, deadline_s: float) -> None:
         self.app = app
-        self.max_concurrency = max_concurrency
+        self.most = max_concurrency
+        self.deadline_s = deadline_s
+        self.limit = float(min(FIRST_LIMIT, max_concurrency))
         self._inside = 0
+        self._cut_at = 0.0
         self._full = RequestRefused(
             429,
-            f"{max_concurrency} requests are being answered already; try again",
+            "more requests are inside than can be answered in time; try again",
             headers={"Retry-After": RETRY_S},
         )
 
@@ -48,17 +54,29 @@ class Room:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self.app(scope, receive, send)
             return
-        if self._inside >= self.max_concurrency:
+        if self._inside >= int(self.limit):
             metrics.SHED.inc()
             await _turn_away(self._full, receive, send)
             return
+        begun = time.monotonic()
         self._inside += 1
         metrics.IN_FLIGHT.set(self._inside)
         try:
             await self.app(scope, receive, send)
         finally:
+            self._adapt(begun, time.monotonic())
             self._inside -= 1
             metrics.IN_FLIGHT.set(self._inside)
+
+    def _adapt(self, begun: float, now: float) -> None:
+        half = self.deadline_s / 2
+        if now - begun > half:
+            # One cut for all that waited in the same queue, to what would have been in time.
+            if begun >= self._cut_at:
+                self.limit = max(1.0, self.limit * max(0.5, half / (now - begun)))
+                self._cut_at = now
+        elif self._inside >= int(self.limit):
+            self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 
 class Gate:

@@ -119,7 +119,7 @@ class OnePointService:
             raise
         metrics.forget_dead_workers()
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
-        DOOR.behind = Room(Observed(gate, pseudonyms), CONFIG.max_concurrency)
+        DOOR.behind = Room(Observed(gate, pseudonyms), CONFIG.max_concurrency, CONFIG.deadline_s)
         self._follower = None if start.without_release else Follower(self._recommender, start.work)
         leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.

@@ -103,7 +103,7 @@ def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
         await echo(of, receive, send)
 
     async def crowd():
-        door = Room(waiting, max_concurrency=2)
+        door = Room(waiting, max_concurrency=2, deadline_s=5)
         inside = [asyncio.create_task(call(door, anybody)) for _ in range(2)]
         await asyncio.sleep(0.05)
         turned_away = await call(door, anybody)
@@ -117,6 +117,37 @@ def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
     assert first == [200, 200]
     assert probe == 200
     assert after[0] == 200
+
+
+def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again():
+    """One desk and always a crowd at the door: who is let in waits for all who are inside."""
+    room = Room(echo, max_concurrency=40, deadline_s=0.3)
+    room.limit = 40.0
+    now = 100.0
+
+    def crowd(pace_s: float, answers: int) -> float:
+        """Share answered within the deadline."""
+        nonlocal now
+        in_time, inside = 0, []
+        for _ in range(answers):
+            inside += [now] * (int(room.limit) - len(inside))
+            now += pace_s
+            # Who waited past the deadline is gone and costs the desk nothing.
+            while len(inside) > 1 and now - inside[0] > 0.3:
+                room._inside = len(inside)
+                room._adapt(inside.pop(0), now)
+            begun = inside.pop(0)
+            in_time += now - begun <= 0.3
+            room._inside = len(inside) + 1
+            room._adapt(begun, now)
+        return in_time / answers
+
+    crowd(0.05, 40)
+    assert crowd(0.05, 200) == 1.0
+    assert 2 <= room.limit <= 4
+    assert crowd(0.005, 400) == 1.0
+    assert 20 <= room.limit <= 32
+    assert crowd(0.05, 100) > 0.9
 
 
 @pytest.mark.parametrize("path", ["/v1/recommend", "/v1/outcomes", "/v1/interactions"])

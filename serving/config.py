@@ -23,6 +23,7 @@ class ServiceConfig(StrictConfig):
 
     workers: int = Field(ge=1, le=256)
     deadline_s: float = Field(gt=0, le=60)
+    drain_s: float = Field(ge=0, le=600)
     max_concurrency: int = Field(ge=1, le=10_000)
     max_body_bytes: int = Field(ge=1024, le=1_048_576)
     clock_skew_s: float = Field(ge=0, le=3600)

@@ -22,6 +22,8 @@ CALLER = "onepoint.caller"
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 RETRY_S = "1"
 FIRST_LIMIT = 8
+LEAST_LIMIT = 2.0
+"""One is decided while another waits for the disk."""
 DRAINED_BYTES = 16 * 1024 * 1024
 DRAINED_S = 5.0
 
@@ -33,7 +35,7 @@ class Room:
     taken from those inside. How many may be inside is found while it runs, since a fixed number is
     wrong on a slower machine, where all of them would wait past the deadline. An answer slower than
     half the deadline cuts the number, answers in time add to it while it is reached (additive
-    increase, multiplicative decrease, as in TCP), from 1 to ``max_concurrency``.
+    increase, multiplicative decrease, as in TCP), from two to ``max_concurrency``.
     """
 
     def __init__(self, app: App, max_concurrency: int, deadline_s: float) -> None:
@@ -73,7 +75,7 @@ class Room:
         if now - begun > half:
             # One cut for all that waited in the same queue, to what would have been in time.
             if begun >= self._cut_at:
-                self.limit = max(1.0, self.limit * max(0.5, half / (now - begun)))
+                self.limit = max(LEAST_LIMIT, self.limit * max(0.5, half / (now - begun)))
                 self._cut_at = now
         elif self._inside >= int(self.limit):
             self.limit = min(float(self.most), self.limit + 1 / self.limit)

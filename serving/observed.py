@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from serving import metrics
+from serving.draining import Drain
 from serving.keys import Key
 from serving.logs import FACTS, Pseudonyms
 from serving.middleware import CALLER, PROBES, App, Message, Receive, Scope, Send
@@ -22,14 +23,20 @@ NO_ROUTE = "none"
 class Observed:
     """ASGI middleware that times a request, and counts and logs it after its answer went out.
 
-    ``watch`` gets what was decided for each request, after its answer went out too.
+    ``watch`` gets what was decided for each request, after its answer went out too. While ``drain``
+    has begun, answers close their connections.
     """
 
     def __init__(
-        self, app: App, pseudonyms: Pseudonyms, watch: Callable[[Passage], None] = lambda _: None
+        self,
+        app: App,
+        pseudonyms: Pseudonyms,
+        drain: Drain,
+        watch: Callable[[Passage], None] = lambda _: None,
     ) -> None:
         self.app = app
         self.pseudonyms = pseudonyms
+        self.drain = drain
         self.watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,9 +53,12 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                more = []
                 if len(passage.decision_ids) == 1:
-                    named = (DECISION_HEADER, passage.decision_ids[0].encode("ascii"))
-                    message = {**message, "headers": [*message["headers"], named]}
+                    more.append((DECISION_HEADER, passage.decision_ids[0].encode("ascii")))
+                if self.drain.begun:
+                    more.append((b"connection", b"close"))
+                message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 
         try:

@@ -21,6 +21,7 @@ from features.errors import OnePointError
 from serving import metrics
 from serving.app import build_app
 from serving.config import WorkFolder, load_service_config
+from serving.draining import Drain
 from serving.errors import StoreError
 from serving.following import Follower
 from serving.keys import KeyRing
@@ -117,9 +118,11 @@ class OnePointService:
         except OnePointError as error:
             logger.error("not started: %s", error)
             raise
+        self._drain = Drain(CONFIG.drain_s)
+        self._drain.take_over()
         metrics.forget_dead_workers()
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
-        DOOR.behind = Room(Observed(gate, pseudonyms), CONFIG.max_concurrency, CONFIG.deadline_s)
+        DOOR.behind = Room(Observed(gate, pseudonyms, self._drain), CONFIG.max_concurrency, CONFIG.deadline_s)
         self._follower = None if start.without_release else Follower(self._recommender, start.work)
         leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
@@ -144,6 +147,8 @@ class OnePointService:
 
     async def __is_ready__(self) -> bool:
         """Say whether a decision could be stored right now; the disk is asked once a second."""
+        if self._drain.begun:
+            raise HTTPException(503, "stopping; send requests elsewhere")
         if time.monotonic() >= self._probed_at + PROBE_EVERY_S:
             self._probed_at = time.monotonic()
             try:

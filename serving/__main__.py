@@ -16,6 +16,7 @@ from serving.commands.frontier import frontier_command
 from serving.commands.keys import keys_app
 from serving.commands.replay import replay_command
 from serving.commands.scorecard import app as scorecard_app
+from serving.commands.shadow import shadow_report_command
 from serving.commands.simulate import simulate_command
 from serving.commands.swap import swap_command
 from serving.commands.why import why_command
@@ -38,6 +39,7 @@ app.command("simulate")(simulate_command)
 app.command("frontier")(frontier_command)
 app.add_typer(scorecard_app, name="scorecard")
 app.command("swap")(swap_command)
+app.command("shadow-report")(shadow_report_command)
 
 
 @app.command()

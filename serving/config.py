@@ -37,12 +37,14 @@ class WorkConfig(StrictConfig):
 
     ``clock`` is the pinned present of the demo. ``online`` says where the online store is, where it
     is not the folder's own file: another file, `redis://…` or `env:NAME` (see
-    `features.online.location`). ``service`` holds what this folder has otherwise than
-    `configs/serving/service.yaml`.
+    `features.online.location`). ``shadow`` is the folder of a release that scores in the shadow of
+    the one served (`serving.shadow`), from the work folder. ``service`` holds what this folder has
+    otherwise than `configs/serving/service.yaml`.
     """
 
     clock: AwareDatetime | None = None
     online: str | None = None
+    shadow: str | None = None
     service: dict[str, Any] = {}
 
 
@@ -57,6 +59,7 @@ class WorkFolder:
         self.release = path / "release"
         self.previous_release = path / "release.previous"
         self.workers = path / "workers"
+        self.shadows = path / "shadows"
         self.online = path / "online.sqlite"
         self.keys = Path(os.environ.get(KEYS_FILE_VARIABLE) or path / "keys.yaml")
         self.trial_keys = path / "trial_keys.env"

@@ -6,13 +6,16 @@ import gc
 import logging
 import os
 import threading
+from pathlib import Path
 
 from features.errors import OnePointError
 from serving import metrics
 from serving.config import WorkFolder
 from serving.logs import FACTS
+from serving.passage import Passage
 from serving.recommender import Recommender
 from serving.releases import WorkerRelease, check_features, leave, open_scorer, report
+from serving.shadow import Shadow
 from training.models.release import MANIFEST
 
 logger = logging.getLogger("onepoint.serving")
@@ -30,7 +33,10 @@ class Follower:
     def __init__(self, recommender: Recommender, work: WorkFolder) -> None:
         self.recommender = recommender
         self.work = work
-        self._seen = self._stamp()
+        self._seen = _stamp(work.release / MANIFEST)
+        self._settings_seen: tuple[int, int] | None = None
+        self._shadow: Shadow | None = None
+        self._shadow_asked: str | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="onepoint-follower", daemon=True)
 
@@ -38,17 +44,25 @@ class Follower:
         """Say what is served, then follow."""
         metrics.serve_release(self.recommender.scorer.release)
         self._report()
+        self._look_for_a_shadow()
         self._thread.start()
+
+    def watch(self, passage: Passage) -> None:
+        """Let the challenger see what was decided, where there is one."""
+        shadow = self._shadow
+        if shadow is not None:
+            shadow.watch(passage)
 
     def stop(self) -> None:
         """Follow no longer; a release that is being loaded is loaded to its end."""
         self._stopped.set()
         self._thread.join()
+        self._end_shadow()
         leave(self.work)
 
     def look(self) -> None:
         """Take up the folder's release where it is another than was seen last."""
-        stamp = self._stamp()
+        stamp = _stamp(self.work.release / MANIFEST)
         # Between the two renames of a swap there is no release; the next look finds one.
         if stamp is None or stamp == self._seen:
             return
@@ -58,6 +72,31 @@ class Follower:
         except (OnePointError, OSError) as error:
             logger.error("release refused, the old one serves on: %s", error)
             self._report(refused=str(error))
+
+    def _look_for_a_shadow(self) -> None:
+        """Begin or end the shadow where the folder's settings say otherwise than before."""
+        stamp = _stamp(self.work.settings)
+        if stamp == self._settings_seen:
+            return
+        self._settings_seen = stamp
+        try:
+            settings = self.work.config()
+            asked = settings.shadow if settings else None
+            if asked == self._shadow_asked:
+                return
+            self._shadow_asked = asked
+            self._end_shadow()
+            if asked is not None:
+                rules, config = self.recommender.rules, self.recommender.config
+                challenger = open_scorer(self.work.path / asked, rules, config)
+                self._shadow = Shadow(challenger, self.work.shadows)
+        except (OnePointError, OSError) as error:
+            logger.error("no other shadow: %s", error)
+
+    def _end_shadow(self) -> None:
+        shadow, self._shadow = self._shadow, None
+        if shadow is not None:
+            shadow.stop()
 
     def _take_up(self) -> None:
         recommender = self.recommender
@@ -78,13 +117,15 @@ class Follower:
         release = self.recommender.scorer.release
         report(self.work, WorkerRelease(os.getpid(), release.id if release else "", refused))
 
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            found = (self.work.release / MANIFEST).stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns
-
     def _run(self) -> None:
         while not self._stopped.wait(LOOK_S):
             self.look()
+            self._look_for_a_shadow()
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

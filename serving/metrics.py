@@ -59,6 +59,16 @@ P_START_TRAINED = Gauge(
 RELEASE = Gauge(
     "onepoint_release", "Workers that serve a release.", ["release"], multiprocess_mode="livesum"
 )
+SHADOW = Counter(
+    "onepoint_shadow_compared",
+    "Decisions compared with a challenger's, by whether first offer and handle agree.",
+    ["release", "same_offer", "same_handle"],
+)
+
+
+def count_shadow(release: str, same_offer: bool, same_handle: bool) -> None:
+    """Count one decision that a challenger made again."""
+    SHADOW.labels(release, str(same_offer).lower(), str(same_handle).lower()).inc()
 
 
 def count_answer(route: str, status: int, seconds: float, passage: Passage) -> None:

@@ -32,7 +32,7 @@ class Observed:
         app: App,
         pseudonyms: Pseudonyms,
         drain: Drain,
-        watch: Callable[[Passage], None] = lambda _: None,
+        watch: Callable[[Passage], None],
     ) -> None:
         self.app = app
         self.pseudonyms = pseudonyms

@@ -28,6 +28,7 @@ from serving.keys import KeyRing
 from serving.logs import Pseudonyms, pseudonym_key, write_json_lines
 from serving.middleware import PROBES, App, Gate, Receive, Room, Send
 from serving.observed import Observed
+from serving.passage import Passage
 from serving.startup import WORK_VARIABLE, open_recommender, start_from_environment
 
 write_json_lines()
@@ -53,6 +54,10 @@ def leave_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="onepoint-supervisor-watch", daemon=True).start()
+
+
+def _watch_nothing(_: Passage) -> None:
+    """Without a release there is nothing to compare a challenger with."""
 
 
 class Door:
@@ -122,8 +127,10 @@ class OnePointService:
         self._drain.take_over()
         metrics.forget_dead_workers()
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
-        DOOR.behind = Room(Observed(gate, pseudonyms, self._drain), CONFIG.max_concurrency, CONFIG.deadline_s)
         self._follower = None if start.without_release else Follower(self._recommender, start.work)
+        watch = self._follower.watch if self._follower else _watch_nothing
+        observed = Observed(gate, pseudonyms, self._drain, watch)
+        DOOR.behind = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
         leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()

@@ -48,6 +48,8 @@ AS_OF = datetime(2026, 6, 30, 16, 0, tzinfo=UTC)
 """Midnight in Shanghai, the first of July."""
 CLOCK = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 FRIDAY = datetime(2026, 7, 3, 1, 0, tzinfo=UTC)
+PLANTED, PLANTED_NAME = "C_13912345678", "Zhuge.Qiandao"
+"""A customer's id that is a phone number, and a name: neither may be seen anywhere."""
 GROUPS = {
     "total_assets_cny": "asset_size",
     "age_years": "life_stage",
@@ -162,6 +164,7 @@ def hand_written() -> list[tuple[str, np.ndarray | None, CustomerState]]:
         customer("C_OPTED_OUT", consents={"personalisation": False}),
         customer("C_CAUTIOUS", risk_assessment=None),
         customer("C_FUTURE", holdings=(deposit,)),
+        customer(PLANTED, owner=Owner(**{**owner.model_dump(), "name": PLANTED_NAME})),
     ]
 
 
@@ -279,7 +282,7 @@ def start_service(bank: Bank, *flags: str) -> RunningService:
             start_new_session=True,
         )
     service = RunningService(bank, f"http://127.0.0.1:{port}", process, log)
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         try:
             if httpx.get(f"{service.url}/readyz", timeout=5).status_code == 200:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -186,3 +188,14 @@ def test_nothing_is_logged_of_a_review_that_cannot_be_written(
     with pytest.raises(OSError, match="disk full"):
         tracking.log_run(small_run, small_work)
     assert client.search_runs([experiment]) == []
+
+
+def test_nothing_a_reviewer_reads_names_a_customer_or_a_clerk(run_id, small_work, small_folder):
+    """Neither the database, nor artifacts and pictures, nor the models' text."""
+    named = set(pd.read_parquet(small_folder / "customers.parquet")["customer_id"])
+    named |= set(pd.read_parquet(small_folder / "staff.parquet")["staff_id"])
+    assert len(named) > 600
+    any_name = re.compile("|".join(map(re.escape, sorted(named))).encode())
+    files = [file for file in small_work.rglob("*") if file.is_file()]
+    assert {"mlflow.db", "next_product.txt", "manifest.json"} <= {file.name for file in files}
+    assert not [file for file in files if any_name.search(file.read_bytes())]

@@ -8,29 +8,30 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-RESTARTS = 20 if os.environ.get("ONEPOINT_FULL") else 2
+RESTARTS = 20 if os.environ.get("ONEPOINT_FULL") else 1
 ASK = {"customer_id": "C_PLAIN", "channel": "teller"}
 
 
 @pytest.fixture
 def own(bank, tmp_path):
     own = bank.copy(tmp_path / "own")
-    (own.folder / "service.yaml").write_text("service: {deadline_s: 10, drain_s: 1.5}\n")
+    (own.folder / "service.yaml").write_text("service: {deadline_s: 10, drain_s: 6}\n")
     return own
 
 
 def restart_under_load(service) -> tuple[list[int], list[str]]:
-    """Stop a service while three callers ask it, as a balancer would let them."""
-    ready, stopped = threading.Event(), threading.Event()
+    """Stop a service while callers ask it as a balancer would let them: as long as it is ready."""
+    ready = threading.Event()
     ready.set()
     answers, lost = [], []
 
     def balance() -> None:
-        while not stopped.is_set():
-            if httpx.get(f"{service.url}/readyz").status_code != 200:
+        with service.client(None) as prober:
+            try:
+                while prober.get("/readyz").status_code == 200:
+                    time.sleep(0.05)
+            finally:
                 ready.clear()
-                return
-            time.sleep(0.05)
 
     def call() -> None:
         with service.client("staff") as client:
@@ -40,36 +41,26 @@ def restart_under_load(service) -> tuple[list[int], list[str]]:
                 except httpx.TransportError as error:
                     lost.append(repr(error))
 
-    with ThreadPoolExecutor(4) as crowd:
+    with ThreadPoolExecutor(3) as crowd:
         watching = crowd.submit(balance)
-        calling = [crowd.submit(call) for _ in range(3)]
+        calling = [crowd.submit(call) for _ in range(2)]
         time.sleep(1)
         service.process.terminate()
-        watching.result()
-        for one in calling:
+        for one in (watching, *calling):
             one.result()
-        stopped.set()
-    assert service.process.wait(timeout=30) is not None
     return answers, lost
 
 
 def test_restarts_under_load_drop_nothing(own, serve):
     for _ in range(RESTARTS):
-        answers, lost = restart_under_load(serve(own))
+        service = serve(own)
+        answers, lost = restart_under_load(service)
         assert not lost
+        assert answers
         assert set(answers) == {200}
-
-
-def test_a_caller_who_was_let_in_is_answered_while_the_service_stops(own, serve):
-    service = serve(own)
-    with service.client("staff") as client, service.client(None) as prober:
-        client.post("/v1/recommend", json=ASK)
-        service.process.terminate()
-        until = time.monotonic() + 10
-        while prober.get("/readyz").status_code == 200:
-            assert time.monotonic() < until
-        answer = client.post("/v1/recommend", json=ASK)
-        assert answer.status_code == 200
-        assert answer.headers["connection"] == "close"
-        assert prober.get("/livez").status_code == 200
-    service.process.wait(timeout=30)
+        # It is not ready any more and yet alive, and who comes late is answered and sent away.
+        with service.client("staff") as late:
+            assert late.get("/livez").status_code == 200
+            answer = late.post("/v1/recommend", json=ASK)
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        service.process.wait(timeout=60)

@@ -71,7 +71,7 @@ def test_neither_log_nor_metrics_show_what_was_planted(service, metrics):
 
 def test_no_file_but_the_stores_holds_what_was_planted(service, metrics):
     files = [one for one in service.bank.folder.rglob("*") if one.is_file()]
-    assert {"service.log", "keys.yaml", "next_product.txt"} <= {one.name for one in files}
+    assert {"service.log", "keys.yaml", "channel_preference.txt"} <= {one.name for one in files}
     for file in files:
         if not file.name.startswith(STORES):
             content = file.read_bytes()

@@ -197,5 +197,5 @@ def test_nothing_a_reviewer_reads_names_a_customer_or_a_clerk(run_id, small_work
     assert len(named) > 600
     any_name = re.compile("|".join(map(re.escape, sorted(named))).encode())
     files = [file for file in small_work.rglob("*") if file.is_file()]
-    assert {"mlflow.db", "next_product.txt", "manifest.json"} <= {file.name for file in files}
+    assert {"mlflow.db", "channel_preference.txt", "manifest.json"} <= {file.name for file in files}
     assert not [file for file in files if any_name.search(file.read_bytes())]

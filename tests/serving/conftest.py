@@ -187,7 +187,9 @@ def bank(tmp_path_factory) -> Bank:
     train_release(folder / "release")
     publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written())
     # A machine that runs tests on all its cores may be late; what is late is tested by itself.
-    (folder / "service.yaml").write_text("service: {deadline_s: 10, drain_s: 0}\n")
+    (folder / "service.yaml").write_text(
+        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 0}\n"
+    )
     work = WorkFolder(folder)
     return Bank(folder, write_trial_keys(work.keys, work.trial_keys))
 

@@ -15,7 +15,9 @@ ASK = {"customer_id": "C_PLAIN", "channel": "teller"}
 @pytest.fixture
 def own(bank, tmp_path):
     own = bank.copy(tmp_path / "own")
-    (own.folder / "service.yaml").write_text("service: {deadline_s: 10, drain_s: 6}\n")
+    (own.folder / "service.yaml").write_text(
+        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 6}\n"
+    )
     return own
 
 

@@ -1,13 +1,16 @@
 """Completion (办成率): once begun, does it get done if handled there?
 
 A table of log-odds that add up: of all journeys, of the stage, of the handle and of the offer at
-that stage, and of the cell of the three. Each level is drawn towards 0, and how strongly is read
-from the journeys themselves: a logistic mixed model [1], its variances by EM [2]. A level that
-tells nothing keeps a variance near 0; a cell seen often keeps its own rate. A reviewer can check
-any rate with a pencil.
+that stage, and of the cell of the three. How much the offer matters differs by handle (a mortgage
+is lost in an app and not at a loan manager's), so its part is multiplied by 1 + the handle's
+scale, as in item response theory [1]. Each level is drawn towards 0, and how strongly is read from
+the journeys themselves: a logistic mixed model [2], its variances by EM [3]. A level that tells
+nothing keeps a variance near 0; a cell seen often keeps its own rate. A reviewer can check any
+rate with a pencil.
 
-[1] Breslow & Clayton, Approximate Inference in Generalized Linear Mixed Models, JASA 1993.
-[2] Schall, Estimation in generalized linear models with random effects, Biometrika 1991.
+[1] Birnbaum, Some latent trait models, in Lord & Novick, 1968 (the two-parameter logistic model).
+[2] Breslow & Clayton, Approximate Inference in Generalized Linear Mixed Models, JASA 1993.
+[3] Schall, Estimation in generalized linear models with random effects, Biometrika 1991.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ Vector = npt.NDArray[np.float64]
 Journey = tuple[str, str, str, bool]
 """Offer, stage, handle, and whether it was done."""
 
-LEVELS = ("overall", "stage", "handle", "offer", "cell")
+LEVELS = ("overall", "stage", "handle", "scale", "offer", "cell")
 OVERALL_VARIANCE = 100.0
 """Prior variance of the log-odds of all journeys: none to speak of."""
 FIRST_VARIANCE = 0.1
@@ -38,8 +41,8 @@ class CompletionModel(StrictConfig):
     """Share of begun journeys that get done, by offer, stage and handle.
 
     ``log_odds`` holds the parts that add up, by key: empty for all, `stage`, `stage|handle`,
-    `stage||offer` and `stage|handle|offer`. ``variances`` tells how far the parts of each level
-    spread, ``journeys`` how many were seen in each cell.
+    `stage||offer` (times 1 + the scale `stage|handle|*`) and `stage|handle|offer`. ``variances``
+    tells how far the parts of each level spread, ``journeys`` how many were seen in each cell.
     """
 
     log_odds: dict[str, float]
@@ -69,14 +72,16 @@ class CompletionModel(StrictConfig):
         """Share of journeys that get done, 0–1; a part nobody saw adds nothing."""
         if not self.log_odds:
             return 1.0
-        return float(
-            expit(sum(self.log_odds.get(key, 0.0) for key in _parts(offer, stage, handle)))
+        overall, stage_, handle_, scale, offer_, cell = (
+            self.log_odds.get(key, 0.0) for key in _parts(offer, stage, handle)
         )
+        return float(expit(overall + stage_ + handle_ + (1 + scale) * offer_ + cell))
 
 
 def _parts(offer: str, stage: str, handle: str) -> tuple[str, ...]:
     """Keys of the parts that make up a cell, in the order of `LEVELS`."""
-    return "", stage, f"{stage}|{handle}", f"{stage}||{offer}", f"{stage}|{handle}|{offer}"
+    at = f"{stage}|{handle}"
+    return "", stage, at, f"{at}|*", f"{stage}||{offer}", f"{at}|{offer}"
 
 
 def _fit_parts(
@@ -84,22 +89,31 @@ def _fit_parts(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Log-odds of every part and variance of every level; counts by cell, shape (cells,).
 
-    Newton steps for the parts take turns with EM steps for the variances. The parts of the cells
-    are eliminated first: what is left to solve is as wide as the other levels together.
+    Newton steps for the parts (the product of scale and offer by its derivatives, Gauss-Newton)
+    take turns with EM steps for the variances. The parts of the cells are eliminated first: what
+    is left to solve is as wide as the other levels together.
     """
     shared = sorted({(level, keys[level]) for keys in parts for level in range(len(LEVELS) - 1)})
     column = {one: number for number, one in enumerate(shared)}
     level_of = np.array([level for level, _ in shared])
-    columns = [column[level, keys[level]] for keys in parts for level in range(len(LEVELS) - 1)]
-    start = np.arange(0, len(columns) + 1, len(LEVELS) - 1)
-    design = sparse.csr_matrix(
-        (np.ones(len(columns)), columns, start), shape=(len(parts), len(shared))
+    columns = np.array(
+        [[column[level, keys[level]] for level in range(len(LEVELS) - 1)] for keys in parts]
     )
+    scale_of, offer_of = columns[:, LEVELS.index("scale")], columns[:, LEVELS.index("offer")]
+    start = np.arange(0, columns.size + 1, columns.shape[1])
+    derivatives = np.ones(columns.shape)
     variance = np.full(len(LEVELS), FIRST_VARIANCE)
     variance[0] = OVERALL_VARIANCE
     common, own = np.zeros(len(shared)), np.zeros(len(parts))
     for _ in range(ITERATIONS):
-        p = expit(design @ common + own)
+        scale, offer = common[scale_of], common[offer_of]
+        derivatives[:, LEVELS.index("scale")] = offer
+        derivatives[:, LEVELS.index("offer")] = 1 + scale
+        design = sparse.csr_matrix(
+            (derivatives.ravel(), columns.ravel(), start), shape=(len(parts), len(shared))
+        )
+        # scale x offer stands in the derivatives of both, and once in the log-odds
+        p = expit(design @ common - scale * offer + own)
         weight = journeys * p * (1 - p)
         precision = weight + 1 / variance[-1]
         slope = done - journeys * p
@@ -111,6 +125,11 @@ def _fit_parts(
         step = covariance @ slope_common
         step_own = (slope_own - weight * (design @ step)) / precision
         common, own = common + step, own + step_own
+        # half the scale and twice the offers is the same: the scales are held at 1 on average
+        of_scale, of_offer = (level_of == LEVELS.index(name) for name in ("scale", "offer"))
+        average = 1 + common[of_scale].mean()
+        common[of_scale] = (1 + common[of_scale]) / average - 1
+        common[of_offer] *= average
         spread = np.asarray(design.multiply(design @ covariance).sum(axis=1)).ravel()
         spread_own = 1 / precision + (weight / precision) ** 2 * spread
         newest = variance.copy()

@@ -29,6 +29,8 @@ Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
+MONTH = "month_of_year"
+"""Feature that tells the calendar month of a row; sources without a calendar have none."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class StartHead:
         age_us = self.use_from - self.as_of
         return StartRows(
             self.x, self._about(), self.starts, self.eligible, age_us / MICROSECONDS_A_DAY,
-            self.split["train"], self.split["stop"], self.split["calibrate"],
+            self.split["train"], self.split["stop"], self.split["calibrate"], self._month(),
         )  # fmt: skip
 
     def popularity(self) -> dict[str, float]:
@@ -178,6 +180,10 @@ class StartHead:
 
     def _has(self, pattern: str) -> bool:
         return pattern.format(self.products[0]) in self.feature_set.names
+
+    def _month(self) -> int:
+        names = self.feature_set.names
+        return names.index(MONTH) if MONTH in names else -1
 
     def _columns(self, pattern: str) -> Matrix:
         places = [self.feature_set.names.index(pattern.format(one)) for one in self.products]

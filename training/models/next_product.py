@@ -24,6 +24,7 @@ from training.models.boosters import (
     raw_scores,
 )
 from training.models.calibration import PlattCalibrator
+from training.models.season import MONTHS, Season
 from training.models.start_learner import (
     Fitted,
     NextProductConfig,
@@ -90,7 +91,11 @@ class StartContrast:
 
 
 class _Learned(StrictConfig):
-    """What is learned besides trees: order of outputs, corrections and calibrators."""
+    """What is learned besides trees: order of outputs, corrections, calibrators and seasons.
+
+    ``month`` is the column of the features that tells the calendar month (1–12); −1 where none
+    does, and there are no seasons.
+    """
 
     products: tuple[str, ...]
     merged: tuple[str, ...]
@@ -98,6 +103,8 @@ class _Learned(StrictConfig):
     log_sampling_rate: dict[str, float]
     calibrators: dict[str, PlattCalibrator]
     rounds: dict[str, int]
+    month: int
+    seasons: dict[str, Season] = {}
 
 
 class NextProductModel:
@@ -115,6 +122,10 @@ class NextProductModel:
         self._slopes = np.array([one.slope for one in calibrators])
         self._biases = np.array([one.bias for one in calibrators])
         self._log_rates = np.array([learned.log_sampling_rate[one] for one in learned.products])
+        # row 0 is for a month that is not told
+        self._seasons = np.zeros((MONTHS + 1, len(learned.products)))
+        for product, season in learned.seasons.items():
+            self._seasons[1:, self._position[product]] = season.log_odds
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -159,26 +170,37 @@ class NextProductModel:
             log_sampling_rate={products[k]: fitted[k].log_rate for k in sorted(fitted)},
             calibrators={products[k]: fitted[k].sloped for k in sorted(fitted)},
             rounds={products[k]: fitted[k].rounds for k in sorted(fitted)},
+            month=rows.month,
         )
         model = cls(learned, merge(texts) if texts else None, pooled_text)
         return model._levelled(rows, threads)
 
     def _levelled(self, rows: StartRows, threads: int) -> NextProductModel:
-        """Levels at which the mean probability over all time known is the start rate."""
+        """Levels at which the mean probability over all time known is the start rate; seasons."""
         learned = self.learned_
-        raw = self._raw_scores(rows.x[rows.known], threads)
+        x = rows.x[rows.known]
+        raw = self._raw_scores(x, threads)
         starts, eligible = rows.starts[rows.known], rows.eligible[rows.known]
-        calibrators = {}
+        calibrators, seasons = {}, {}
         for k, product in enumerate(self.products):
             own = eligible[:, k]
             rate = float(starts[own, k].mean()) if own.any() else 0.0
-            calibrators[product] = learned.calibrators[product].levelled(raw[own, k], rate)
-        learned = learned.model_copy(update={"calibrators": calibrators})
+            calibrator = learned.calibrators[product].levelled(raw[own, k], rate)
+            calibrators[product] = calibrator
+            if rows.month >= 0:
+                scores = calibrator.slope * raw[own, k] + calibrator.bias
+                seasons[product] = Season.fit(scores, starts[own, k], x[own, rows.month])
+        learned = learned.model_copy(update={"calibrators": calibrators, "seasons": seasons})
         return NextProductModel(learned, self.merged_text_, self.pooled_text_)
 
     def log_odds(self, x: Matrix, threads: int = 1) -> Matrix:
-        """Log-odds of a start, calibrated, shape (n, K)."""
-        return np.asarray(self._slopes * self._raw_scores(x, threads) + self._biases)
+        """Log-odds of a start, calibrated, the month's season in it, shape (n, K)."""
+        scores = self._slopes * self._raw_scores(x, threads) + self._biases
+        return np.asarray(scores + self._seasonal(x) if self.learned_.month >= 0 else scores)
+
+    def _seasonal(self, x: Matrix) -> Matrix:
+        """What the month of each row adds, shape (n, K)."""
+        return np.asarray(self._seasons[np.nan_to_num(x[:, self.learned_.month]).astype(np.int64)])
 
     def _raw_scores(self, x: Matrix, threads: int) -> Matrix:
         """Log-odds before calibration, corrected for the sampling of negatives, shape (n, K)."""
@@ -217,7 +239,12 @@ class NextProductModel:
         of_group = {group: place for place, group in enumerate(dict.fromkeys(groups.values()))}
         place = np.array([of_group[group] for group in groups.values()])
         explained = []
-        for values in self.contributions(x, product, threads) * calibrator.slope:
+        contributed = self.contributions(x, product, threads) * calibrator.slope
+        if self.learned_.month >= 0:
+            # the season is the month's doing, so its feature answers for it
+            season = self._seasonal(x)[:, self._position[product]]
+            contributed[:, self.learned_.month] += season
+        for values in contributed:
             bias = float(values[-1] + rate + calibrator.bias)
             # one after the other, in the order of the columns: the same bits every time
             summed = np.bincount(place, values[:-1], len(of_group))
@@ -251,7 +278,7 @@ class NextProductModel:
         )
 
     def contributions(self, x: Matrix, product: str, threads: int = 1) -> Matrix:
-        """TreeSHAP of the product's own trees, uncalibrated, shape (n, F + 1), bias last."""
+        """TreeSHAP of the product's own trees, uncalibrated, no season, (n, F + 1), bias last."""
         if product not in self.learned_.pooled:
             if product not in self._apart:
                 output = self.learned_.merged.index(product)

@@ -66,7 +66,8 @@ class StartRows:
     ``about`` (F,) is the product that a column tells of and that alone may read it, −1 where all
     may: the demand for other products is noise that a tree would follow.
     ``train``, ``stop`` and ``calibrate`` are row numbers, each later in time than the one before;
-    ``age_days`` (n,) is how long before the first day of use each row's `as_of` was.
+    ``age_days`` (n,) is how long before the first day of use each row's `as_of` was. ``month`` is
+    the column that tells the calendar month (1–12), −1 where the source has no calendar.
     """
 
     x: Matrix
@@ -77,6 +78,7 @@ class StartRows:
     train: Rows
     stop: Rows
     calibrate: Rows
+    month: int = -1
 
     @property
     def known(self) -> Rows:
@@ -202,7 +204,7 @@ class StartLearner:
                 np.concatenate(labels),
                 np.concatenate(sampled),
             ),
-            {**self._parameters},
+            self._reading(further=1),
         )
         fitted = {
             k: Fitted(rate, rounds, self._sloped(first, k, rate, rounds, code))
@@ -221,11 +223,18 @@ class StartLearner:
         kept = started | (random.random(len(started)) < np.exp(log_rate))
         return np.flatnonzero(self._eligible[:, k] & kept)
 
-    def _reading(self, k: int | None = None) -> dict[str, object]:
-        """Parameters of a booster that reads what all may read and what product k alone may."""
+    def _reading(self, k: int | None = None, further: int = 0) -> dict[str, object]:
+        """Parameters of a booster that reads what all may read and what product k alone may.
+
+        The month is the season's to tell (`Season`): a tree that had learned a part of it by heart
+        would leave the season too small. ``further`` columns after the features may be read.
+        """
         may = (self.rows.about < 0) | (self.rows.about == k)
+        if self.rows.month >= 0:
+            may[self.rows.month] = False
+        told = [*may.astype(np.float64).tolist(), *[1.0] * further]
         # LightGBM multiplies the gain of a split by it: with 0 there is none
-        return {**self._parameters, "feature_contri": may.astype(np.float64).tolist()}
+        return {**self._parameters, "feature_contri": told}
 
     def _grown(
         self, examples: _Examples, parameters: dict[str, object]

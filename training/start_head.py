@@ -69,7 +69,7 @@ class StartHead:
         age_us = self.use_from - self.as_of
         return StartRows(
             self.x, self._about(), self.starts, self.eligible, age_us / MICROSECONDS_A_DAY,
-            self.split["train"], self.split["stop"], self.split["calibrate"], self._month(),
+            self.split["train"], self.split["stop"], self.split["calibrate"], month=self._month(),
         )  # fmt: skip
 
     def popularity(self) -> dict[str, float]:

@@ -36,16 +36,28 @@ def loss(model_rate, journeys) -> float:
     return float(log_loss([one[-1] for one in journeys], np.clip(p, 1e-6, 1 - 1e-6)))
 
 
-def test_a_rate_is_the_sum_of_its_parts(model):
-    parts = (
-        "",
-        "application",
-        "application|app",
-        "application||offer_3",
-        "application|app|offer_3",
-    )
+def test_a_rate_is_the_sum_of_its_parts_the_offer_s_times_the_handle_s_scale(model):
+    parts = ("", "application", "application|app", "application|app|offer_3")
     log_odds = sum(model.log_odds[part] for part in parts)
+    log_odds += (1 + model.log_odds["application|app|*"]) * model.log_odds["application||offer_3"]
     assert model.rate("offer_3", "application", "app") == pytest.approx(expit(log_odds))
+
+
+def test_offers_matter_more_at_some_handles_than_at_others():
+    """In the app hard offers are lost, at the manager none is: no sum of parts can say that."""
+    random = np.random.default_rng(5)
+    journeys, truth = [], {}
+    for number in range(12):
+        hard = number / 11
+        for handle, least in (("app", 0.3), ("manager", 0.9)):
+            rate = 0.9 - (0.9 - least) * hard
+            truth[f"offer_{number}", handle] = rate
+            done = random.random(400) < rate
+            journeys += [(f"offer_{number}", "application", handle, bool(one)) for one in done]
+    model = CompletionModel.fit(journeys)
+    assert model.log_odds["application|app|*"] > model.log_odds["application|manager|*"] + 1
+    error = [abs(model.rate(o, "application", h) - p) for (o, h), p in truth.items()]
+    assert np.mean(error) < 0.02
 
 
 def test_rates_come_near_the_truth(model):

@@ -31,6 +31,8 @@ Journey = tuple[str, str, str, bool]
 LEVELS = ("overall", "stage", "handle", "scale", "offer", "cell")
 OVERALL_VARIANCE = 100.0
 """Prior variance of the log-odds of all journeys: none to speak of."""
+SCALE_VARIANCE = 0.5
+"""Prior variance of a handle's scale: an offer may matter twice as much at one, or not at all."""
 FIRST_VARIANCE = 0.1
 SMALLEST_VARIANCE = 1e-6
 ITERATIONS = 500
@@ -103,7 +105,7 @@ def _fit_parts(
     start = np.arange(0, columns.size + 1, columns.shape[1])
     derivatives = np.ones(columns.shape)
     variance = np.full(len(LEVELS), FIRST_VARIANCE)
-    variance[0] = OVERALL_VARIANCE
+    variance[0], variance[LEVELS.index("scale")] = OVERALL_VARIANCE, SCALE_VARIANCE
     common, own = np.zeros(len(shared)), np.zeros(len(parts))
     for _ in range(ITERATIONS):
         scale, offer = common[scale_of], common[offer_of]
@@ -125,17 +127,14 @@ def _fit_parts(
         step = covariance @ slope_common
         step_own = (slope_own - weight * (design @ step)) / precision
         common, own = common + step, own + step_own
-        # half the scale and twice the offers is the same: the scales are held at 1 on average
-        of_scale, of_offer = (level_of == LEVELS.index(name) for name in ("scale", "offer"))
-        average = 1 + common[of_scale].mean()
-        common[of_scale] = (1 + common[of_scale]) / average - 1
-        common[of_offer] *= average
         spread = np.asarray(design.multiply(design @ covariance).sum(axis=1)).ravel()
         spread_own = 1 / precision + (weight / precision) ** 2 * spread
         newest = variance.copy()
         for level in range(1, len(LEVELS) - 1):
             of_level = level_of == level
             newest[level] = np.mean(common[of_level] ** 2 + np.diag(covariance)[of_level])
+        # half the offers and twice the scales is the same: one of the two must be given
+        newest[LEVELS.index("scale")] = SCALE_VARIANCE
         newest[-1] = np.mean(own**2 + spread_own)
         newest = np.maximum(newest, SMALLEST_VARIANCE)
         settled = max(np.abs(step).max(), np.abs(step_own).max(), np.abs(newest - variance).max())

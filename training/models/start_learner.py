@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import lightgbm as lgb
@@ -78,7 +78,7 @@ class StartRows:
     train: Rows
     stop: Rows
     calibrate: Rows
-    month: int = -1
+    month: int = field(default=-1, kw_only=True)
 
     @property
     def known(self) -> Rows:

@@ -17,6 +17,7 @@ from features.history import (
     newest_demand,
     on_the_clock,
     past,
+    refusals,
 )
 from features.spine import MICROSECONDS_A_DAY, Spine
 from features.tags import histories_channels, histories_events, histories_money
@@ -166,6 +167,7 @@ HISTORIES: dict[str, tuple[str, Callable[[Spine], Frame]]] = {
     "accounts_past": ("accounts", lambda spine: past(spine, "accounts", YEAR_DAYS)),
     "transactions": ("transactions", lambda spine: past(spine, "transactions", YEAR_DAYS)),
     "contacts": ("contacts", lambda spine: on_the_clock(made_contacts(spine))),
+    "refusals": ("contacts", refusals),
     "ratings": ("ratings", lambda spine: past(spine, "ratings", YEAR_DAYS)),
     "risk_assessment": ("risk_assessments", lambda spine: latest(spine, "risk_assessments")),
     "reachability": ("reachability", lambda spine: latest(spine, "reachability", ("channel",))),

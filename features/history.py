@@ -104,8 +104,16 @@ def managed(spine: Spine) -> Frame:
 
 
 def made_contacts(spine: Spine) -> Frame:
-    """Contacts really made in the last year (the hold-out was left alone)."""
-    return past(spine, "contacts", YEAR_DAYS).filter(nw.col("channel") != NO_CONTACT)
+    """Contacts really made in the last year: not the hold-out, nor who came to us himself."""
+    ours = nw.col("purpose").is_null() | (nw.col("purpose") != "inbound")
+    return past(spine, "contacts", YEAR_DAYS).filter(ours & (nw.col("channel") != NO_CONTACT))
+
+
+def refusals(spine: Spine) -> Frame:
+    """Offers of the last year that were refused, at a contact or where the customer came to us."""
+    return past(spine, "contacts", YEAR_DAYS).filter(
+        ~nw.col("refused_at").is_null() & (nw.col("channel") != NO_CONTACT)
+    )
 
 
 def on_the_clock(rows: Frame) -> Frame:

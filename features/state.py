@@ -88,7 +88,7 @@ class BrokenApplication(StrictConfig):
 
 
 class PastContact(StrictConfig):
-    """A contact of the last 30 days."""
+    """A marketing contact of the last 30 days."""
 
     channel: str
     offer: str
@@ -125,7 +125,7 @@ class CustomerState(StrictConfig):
     refusals: tuple[Refusal, ...] = ()
     """Refusals of the last 12 months, newest first."""
     contacts: tuple[PastContact, ...] = ()
-    """Contacts of the last 30 days, newest first."""
+    """Marketing contacts of the last 30 days, newest first: what caps count."""
     complaint_open_since: datetime | None = None
     broken_application: BrokenApplication | None = None
     """The newest application of the last 72 hours that was not completed."""

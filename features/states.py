@@ -26,6 +26,7 @@ from features.history import (
     made_contacts,
     managed,
     past,
+    refusals,
 )
 from features.spine import MICROSECONDS_A_DAY, Spine, moment
 from features.state import CustomerState
@@ -298,7 +299,7 @@ def _refusals(spine: Spine) -> pa.Table:
     age_us = nw.col("as_of") - nw.col("refused_at")
     return _objects(
         spine,
-        made_contacts(spine).filter(age_us <= YEAR_DAYS * MICROSECONDS_A_DAY),
+        refusals(spine).filter(age_us <= YEAR_DAYS * MICROSECONDS_A_DAY),
         "refused_at desc, contact_id",
         offer="offer",
         channel="channel",
@@ -308,9 +309,11 @@ def _refusals(spine: Spine) -> pa.Table:
 
 
 def _contacts(spine: Spine) -> pa.Table:
+    marketing = nw.col("purpose").is_null() | (nw.col("purpose") == "marketing")
+    recent = nw.col("age_us") <= CONTACT_DAYS * MICROSECONDS_A_DAY
     return _objects(
         spine,
-        made_contacts(spine).filter(nw.col("age_us") <= CONTACT_DAYS * MICROSECONDS_A_DAY),
+        made_contacts(spine).filter(marketing & recent),
         "event_time desc, contact_id",
         channel="channel",
         offer="offer",

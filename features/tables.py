@@ -37,6 +37,10 @@ PERSONALISATION = "personalisation"
 NO_CONTACT = "none"
 """Channel of `contacts` for the hold-out: nobody was contacted."""
 
+PURPOSES = ("marketing", "service", "inbound")
+"""Why a contact was made; `inbound`: the customer came to us and was shown the offer, which is no
+contact of ours: it counts for no cap and no fatigue."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -204,7 +208,7 @@ TABLES: dict[str, Table] = {
                 Column("propensity", "number", low=0, high=1,
                        lost="effects without a model of who was contacted"),
                 Column("policy", "text", lost="which policy made the contact"),
-                Column("purpose", "text", allowed=("marketing", "service"), lost="caps by purpose"),
+                Column("purpose", "text", allowed=PURPOSES, lost="caps by purpose"),
                 Column("delivered_at", "time", filled_at="delivered_at", lost="delivery rates"),
                 Column("responded_at", "time", filled_at="responded_at", lost="response rates"),
                 Column("refusal_reason", "text", filled_at="refused_at",

@@ -12,6 +12,7 @@ from rich.console import Console
 from features.terminal import parse_clock, print_json, run
 from serving.client import ServiceClient
 from serving.commands.decide import decide_command
+from serving.commands.export import export_command
 from serving.commands.frontier import frontier_command
 from serving.commands.keys import keys_app
 from serving.commands.replay import replay_command
@@ -34,6 +35,7 @@ PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 app.command("decide")(decide_command)
 app.add_typer(keys_app, name="keys")
 app.command("replay")(replay_command)
+app.command("export")(export_command)
 app.command("why")(why_command)
 app.command("simulate")(simulate_command)
 app.command("frontier")(frontier_command)

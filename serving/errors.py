@@ -35,6 +35,10 @@ class StoreError(OnePointError):
     """The decision store cannot be read or written; nothing may be answered without it."""
 
 
+class ExportError(OnePointError):
+    """What was served cannot be written as the bank's tables; says why, and nothing is written."""
+
+
 class RequestRefused(OnePointError):
     """A request that gets a problem body instead of an answer.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from serving.contract import Outcome
+from features.catalog import OfferKind
+from serving.contract import Direction, Outcome
 from serving.events import Event, FactKind
+
+Purpose = Literal["inbound", "marketing", "service"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class LiveFact:
 class Place:
     """One place of an answer: what, at which step, where it is handled and what that takes.
 
-    ``unasked`` is True where we went to the customer (outbound) and not he to us.
+    ``purpose`` is `inbound` where the customer came to us; else why we went to him.
     """
 
     rank: int
@@ -34,7 +37,18 @@ class Place:
     handle: str
     org_id: str
     staff_minutes: float
-    unasked: bool = False
+    purpose: Purpose = "inbound"
+
+
+def purpose_of(direction: Direction, kind: OfferKind) -> Purpose:
+    """Say why a place is shown: the customer came to us, or we go to him to sell or to serve.
+
+    >>> purpose_of("outbound", "care")
+    'service'
+    """
+    if direction == "inbound":
+        return "inbound"
+    return "marketing" if kind == "product" else "service"
 
 
 def event_body(event: Event) -> str:
@@ -59,6 +73,7 @@ def fact_of(outcome: Outcome, place: Place) -> LiveFact | None:
             kind = "complete" if outcome.kind == "completed" else begun
             journey = {"kind": kind, "product": place.offer, "stage": place.stage}
             return LiveFact("interaction", at, {"channel": place.handle, **journey})
-        case "shown" | "unreached" if place.unasked:
-            return LiveFact("contact", at, {"channel": place.reach, "offer": place.offer})
+        case "shown" | "unreached" if place.purpose != "inbound":
+            said = {"channel": place.reach, "offer": place.offer, "purpose": place.purpose}
+            return LiveFact("contact", at, said)
     return None

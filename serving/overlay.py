@@ -55,6 +55,8 @@ def _interaction(
 def _contact(
     state: CustomerState, body: Mapping[str, Any], at: datetime, late: bool
 ) -> dict[str, Any]:
+    if body.get("purpose") == "service":
+        return {}
     made = PastContact(
         channel=body["channel"],
         offer=body["offer"],

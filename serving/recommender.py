@@ -27,7 +27,7 @@ from serving.decide.pipeline import decide, with_contributions
 from serving.decide.record import DecisionInputs, DecisionRecord, Scores
 from serving.decide.rulebook import Rulebook
 from serving.errors import RequestRefused, StoreError, in_words
-from serving.facts import LiveFact, Place
+from serving.facts import LiveFact, Place, purpose_of
 from serving.intake import Intake
 from serving.keys import Key, not_your_door
 from serving.known import Knowledge, KnownCustomer, facts_since
@@ -293,7 +293,7 @@ class Recommender:
                 handle=place.action.handle,
                 org_id=org_id if place.action.mode == "offline" else "",
                 staff_minutes=channels[place.action.handle].staff_minutes,
-                unasked=record.inputs.direction == "outbound",
+                purpose=purpose_of(record.inputs.direction, place.action.kind),
             )
             for place in record.decision.ranked
         )

@@ -126,8 +126,7 @@ def _ratings() -> list[Feature]:
             "refusals_180d", "experience", "refusals", "180日拒绝次数",
             "Offers refused in 180 days",
             count(nw.col("as_of") - nw.col("refused_at") <= 180 * MICROSECONDS_A_DAY),
-            history="contacts",
-            needs=("contacts.refused_at",), empty=0,
+            history="refusals", needs=("contacts.refused_at",), empty=0,
         ),
     ]  # fmt: skip
 

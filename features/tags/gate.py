@@ -156,7 +156,7 @@ def _refusals(catalog: Catalog, settings: TagSettings) -> list[Feature]:
             nw.when(is_("offer", offer) & meant & ~nw.col("refused_at").is_null())
             .then(left)
             .max(),
-            history="contacts", needs=("contacts.refused_at", "contacts.refusal_reason"),
+            history="refusals", needs=("contacts.refused_at", "contacts.refusal_reason"),
             low=None,
         )
         for offer, name in _loans(catalog, settings).items()

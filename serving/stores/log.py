@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, func, select, true
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, func, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
+from serving.contract import Outcome
 from serving.errors import StoreError
-from serving.stores.decisions import StoredDecision
+from serving.events import FactKind
+from serving.stores.decisions import StoredDecision, decision_of
 from serving.stores.engine import cause, open_to_read, shown
-from serving.stores.schema import DECISIONS
+from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES
 
 PAGE = 200
 """Decisions read at once: a record is tens of kilobytes."""
+
+
+@dataclass(frozen=True)
+class LoggedFact:
+    """A live fact as it is stored; ``decision_id`` where an outcome of that decision told it."""
+
+    event_id: str
+    customer_id: str
+    kind: FactKind
+    event_time: datetime
+    stored_at: datetime
+    decision_id: str | None
+    body: Mapping[str, Any]
 
 
 class DecisionLog:
@@ -71,12 +90,62 @@ class DecisionLog:
             before = page[-1].decision_id
             left = None if left is None else left - len(page)
 
+    def pages(
+        self, since: datetime | None, until: datetime | None
+    ) -> Iterator[list[StoredDecision]]:
+        """Give the decisions of ``[since, until)`` (None: no end), newest first, by the page."""
+        window = _window(DECISIONS.c.as_of, since, until)
+        before: ColumnElement[bool] = true()
+        while page := self._page(window & before, PAGE):
+            yield page
+            before = DECISIONS.c.decision_id < page[-1].decision_id
+
+    def outcomes_of(self, decisions: Sequence[StoredDecision]) -> dict[str, list[Outcome]]:
+        """Find what became of decisions, by decision, in order of time."""
+        ids = [one.decision_id for one in decisions]
+        query = select(OUTCOMES).where(OUTCOMES.c.decision_id.in_(ids))
+        found: dict[str, list[Outcome]] = {}
+        for row in self._rows(query.order_by(OUTCOMES.c.occurred_at, OUTCOMES.c.outcome_id)):
+            told = Outcome(**{name: row[name] for name in Outcome.model_fields})
+            found.setdefault(told.decision_id, []).append(told)
+        return found
+
+    def facts(self, since: datetime | None, until: datetime | None) -> Iterator[LoggedFact]:
+        """Give the live facts of ``[since, until)``, by kind, customer and time."""
+        facts = LIVE_FACTS.c
+        query = (
+            select(LIVE_FACTS, OUTCOMES.c.decision_id)
+            .outerjoin(OUTCOMES, OUTCOMES.c.outcome_id == facts.outcome_id)
+            .where(_window(facts.event_time, since, until))
+            .order_by(facts.kind, facts.customer_id, facts.event_time, facts.event_id)
+        )
+        names = [name for name in LoggedFact.__dataclass_fields__ if name != "body"]
+        for row in self._rows(query):
+            given = {name: row[name] for name in names}
+            yield LoggedFact(**given, body=json.loads(row["body"]))
+
+    def orphaned(self, since: datetime | None, until: datetime | None) -> int:
+        """How many outcomes of ``[since, until)`` are of no decision stored here."""
+        decided = select(DECISIONS.c.decision_id)
+        window = _window(OUTCOMES.c.occurred_at, since, until)
+        query = select(func.count().label("n")).select_from(OUTCOMES)
+        (row,) = self._rows(query.where(window, OUTCOMES.c.decision_id.not_in(decided)))
+        return int(row["n"])
+
+    def _rows(self, query: Select[Any]) -> Iterator[RowMapping]:
+        """Read rows as they are needed."""
+        try:
+            with self._engine.connect() as connection:
+                yield from connection.execution_options(yield_per=PAGE).execute(query).mappings()
+        except SQLAlchemyError as error:
+            raise self._unreadable(error) from None
+
     def _page(self, where: ColumnElement[bool], size: int) -> list[StoredDecision]:
         # An id begins with its time, so the order of ids is the order of time.
         query = select(DECISIONS).where(where).order_by(DECISIONS.c.decision_id.desc()).limit(size)
         try:
             with self._engine.connect() as connection:
-                return [_decision(row) for row in connection.execute(query).mappings()]
+                return [decision_of(row) for row in connection.execute(query).mappings()]
         except SQLAlchemyError as error:
             raise self._unreadable(error) from None
 
@@ -84,7 +153,8 @@ class DecisionLog:
         return StoreError(f"decision store {self.name}: cannot be read ({cause(error)})")
 
 
-def _decision(row: RowMapping) -> StoredDecision:
-    fields = {name: row[name] for name in StoredDecision.__dataclass_fields__}
-    fields["record"], fields["answer"] = bytes(fields["record"]), bytes(fields["answer"])
-    return StoredDecision(**fields)
+def _window(
+    time: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> ColumnElement[bool]:
+    first = true() if since is None else time >= since
+    return first & (true() if until is None else time < until)

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     DDL,
-    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -24,7 +23,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 METADATA = MetaData()
 
 
@@ -84,7 +83,7 @@ PLACES = Table(
     _text("handle", nullable=False),
     _text("org_id", nullable=False),
     Column("staff_minutes", Float, nullable=False),
-    Column("unasked", Boolean, nullable=False),
+    Column("purpose", String(16), nullable=False),
 )
 OUTCOMES = Table(
     # No foreign key: an outcome may come before its decision (from another host), and is kept.

@@ -154,25 +154,29 @@ def test_an_orphaned_outcome_is_kept_and_joined_when_its_decision_appears(store:
 
 
 @pytest.mark.parametrize(
-    ("kind", "unasked", "expected"),
+    ("kind", "purpose", "expected"),
     [
-        ("refused", False, ("refusal", {"offer": "fund_r2", "channel": "teller"})),
-        ("opted_out", False, ("consent", {"channel": "teller", "allowed": False})),
+        ("refused", "inbound", ("refusal", {"offer": "fund_r2", "channel": "teller"})),
+        ("opted_out", "inbound", ("consent", {"channel": "teller", "allowed": False})),
         (
             "started",
-            False,
+            "inbound",
             (
                 "interaction",
                 {"channel": "video", "kind": "apply", "product": "fund_r2", "stage": "application"},
             ),
         ),
-        ("shown", True, ("contact", {"channel": "teller", "offer": "fund_r2"})),
-        ("shown", False, None),
-        ("clicked", False, None),
+        (
+            "shown",
+            "service",
+            ("contact", {"channel": "teller", "offer": "fund_r2", "purpose": "service"}),
+        ),
+        ("shown", "inbound", None),
+        ("clicked", "inbound", None),
     ],
 )
-def test_an_outcome_is_a_fact_for_the_next_request(store: DecisionStore, kind, unasked, expected):
-    shown = replace(place(handle="video"), unasked=unasked)
+def test_an_outcome_is_a_fact_for_the_next_request(store: DecisionStore, kind, purpose, expected):
+    shown = replace(place(handle="video"), purpose=purpose)
     asyncio.run(store.add(decision(), [shown]))
     store_outcomes(store, outcome(kind=kind))
     assert facts(store) == ([] if expected is None else [expected])

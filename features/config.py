@@ -47,7 +47,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}; keep one of them") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # no text; no day (2026-04-31)
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
@@ -230,6 +231,25 @@ class Policy(StrictConfig):
     def _is_a_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(did_you_mean(value, available_timezones()))
+        return value
+
+    @field_validator("call_hours")
+    @classmethod
+    def _hours_follow_each_other(cls, value: tuple[HourRange, ...]) -> tuple[HourRange, ...]:
+        for before, after in pairwise(value):
+            if after.start < before.end:
+                raise ValueError(
+                    f"hours from {after.start} overlap or go before those until {before.end}; "
+                    "write them in order, each once"
+                )
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _holidays_stand_once(cls, value: tuple[date, ...]) -> tuple[date, ...]:
+        for before, after in pairwise(value):
+            if after <= before:
+                raise ValueError(f"holiday {after} stands after {before}; write them in order")
         return value
 
     @field_validator("tiers")

@@ -208,6 +208,17 @@ def test_maturity_is_said_with_product_and_day(rules, make_inputs, make_scores):
     assert text.en == "Your 1-year time deposit matures on Friday 3 July; let's plan what follows."
 
 
+def test_a_maturing_deposit_is_no_reason_for_insurance(rules, make_inputs, make_scores):
+    bent = {"annuity_insurance": make_scores(rules), "wealth_r2": make_scores(rules)}
+    inputs = make_inputs(scores=bent, state_holdings=maturing(NOW + DAY))
+    said = {
+        place.action.offer: {reason.code for reason in place.reasons}
+        for place in decide(inputs, rules).ranked
+    }
+    assert "maturity_soon" in said["wealth_r2"]
+    assert "maturity_soon" not in said["annuity_insurance"]
+
+
 def test_the_soonest_maturity_is_named_and_past_ones_are_not(rules, make_inputs, make_scores):
     held = maturing(NOW - DAY) + maturing(NOW + 20 * DAY) + maturing(NOW + 2 * DAY)
     said = reasons_of("maturity_soon", {"state_holdings": held}, rules, make_inputs, make_scores)
@@ -315,7 +326,7 @@ def test_no_customer_sentence_speaks_of_scores_of_others_or_promises(rules, insu
 
 
 def test_a_fact_is_told_at_one_place_where_another_reason_is_left(rules, make_inputs):
-    inputs = make_inputs(audience="customer", limit=5, state_holdings=maturing(NOW + DAY))
+    inputs = make_inputs(audience="customer", limit=20, state_holdings=maturing(NOW + DAY))
     decision = decide(inputs, rules)
     able = [p for p in decision.ranked if "maturity_soon" in {r.code for r in p.reasons}]
     assert len(able) > 1

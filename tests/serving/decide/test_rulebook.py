@@ -147,6 +147,57 @@ BAD = {
     "hours that end before they start": (
         "policy.yaml", "start: 14, end: 20", "start: 14, end: 12", r"hours end \(12\) before",
     ),
+    "hours that overlap": (
+        "policy.yaml", "{start: 14, end: 20}", "{start: 11, end: 20}",
+        r"'call_hours': .*hours from 11 overlap .* until 12",
+    ),
+    "hours in no order": (
+        "policy.yaml", "[{start: 9, end: 12}, {start: 14, end: 20}]",
+        "[{start: 14, end: 20}, {start: 9, end: 12}]", r"hours from 9 .* until 20",
+    ),
+    "hour past midnight": (
+        "policy.yaml", "start: 14, end: 20", "start: 14, end: 25", r"'call_hours\.1\.end'",
+    ),
+    "holiday that is no day": (
+        "policy.yaml", "2026-04-06", "2026-04-31", r"policy\.yaml: .*day is out of range for month",
+    ),
+    "holiday twice": (
+        "policy.yaml", "2026-04-05, 2026-04-06", "2026-04-05, 2026-04-05",
+        r"'holidays': .*holiday 2026-04-05 stands after 2026-04-05",
+    ),
+    "consent to an unknown channel": (
+        "policy.yaml", "must_have_consent: [sms,", "must_have_consent: [smss,",
+        r"'must_have_consent' names unknown channel 'smss'; did you mean 'sms'\?",
+    ),
+    "no word on consent": (
+        "policy.yaml", "must_have_consent: [sms, ai_call, human_call]\n", "",
+        r"policy\.yaml: key 'must_have_consent' is missing",
+    ),
+    "managed contact by an unknown channel": (
+        "policy.yaml", "[mobile_bank, push, wechat_bank, sms,", "[mobile_bank, pusch, sms,",
+        r"'managed_contact' names unknown channel 'pusch'; did you mean 'push'\?",
+    ),
+    "agency that sells an unknown category": (
+        "policy.yaml", "agency_categories: [deposit,", "agency_categories: [deposits,",
+        r"'agency_categories' names unknown 'deposits'; did you mean 'deposit'\?",
+    ),
+    "risk level that is none": (
+        "policy.yaml", "high_risk: {from_level: 4", "high_risk: {from_level: 6",
+        r"'high_risk\.from_level'",
+    ),
+    "rating held for days below 0": (
+        "policy.yaml", "raised_hold_days: 7", "raised_hold_days: -7",
+        r"'high_risk\.raised_hold_days'",
+    ),
+    "share held out above 1": (
+        "policy.yaml", "hold_out: {share: 0.05", "hold_out: {share: 1.05", r"'hold_out\.share'",
+    ),
+    "cap below 0": (
+        "policy.yaml", "per_day: 1", "per_day: -1", r"'caps\.per_day'",
+    ),
+    "7 days that allow more than 30": (
+        "policy.yaml", "per_7_days: 2", "per_7_days: 5", r"'caps': .*impossible caps",
+    ),
     "unknown time zone": (
         "policy.yaml", "Asia/Shanghai", "Asia/Shanghia", r"did you mean 'Asia/Shanghai'\?",
     ),

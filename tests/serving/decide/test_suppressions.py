@@ -1,4 +1,4 @@
-"""Every hold ends, and every approval lapses, on its day in the bank's time zone."""
+"""Every hold ends, every approval lapses on its day in the bank's time zone; opt-outs at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from features.state import PastContact, Refusal, Restriction, RiskAssessment
 from serving.contract import Intent
 from serving.decide import decide
+from serving.facts import LiveFact
+from serving.overlay import overlay
 
 MINUTE = timedelta(minutes=1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -129,3 +131,23 @@ def test_approval_lapses_on_its_day(what, bank, make_inputs, removed):
     before, after = codes_around(day, facts, bank, make_inputs, removed)
     assert (offer, handle) not in before
     assert after[offer, handle] == code
+
+
+def test_an_opt_out_binds_from_its_minute_and_a_later_yes_lifts_it(
+    bank, make_inputs, make_state, removed
+):
+    no, yes = (
+        local("2026-07-01", time(10, 0), bank.zone),
+        local("2026-07-01", time(10, 5), bank.zone),
+    )
+    said = [
+        LiveFact("consent", at, {"channel": "sms", "allowed": at == yes}) for at in (no, yes)
+    ]  # fmt: skip
+    published = make_state(as_of=no - 60 * MINUTE, consents={"sms": True})
+    for moment, code in (
+        (no - MINUTE, None), (no, "no_consent"), (yes - MINUTE, "no_consent"), (yes, None),
+    ):  # fmt: skip
+        known = [fact for fact in said if fact.event_time <= moment]
+        state = overlay(published, known, published.as_of, moment)
+        inputs = make_inputs(direction="outbound", channel="sms", as_of=moment, state=state)
+        assert removed(decide(inputs, bank)).get(("deposit_1y", "teller")) == code, moment

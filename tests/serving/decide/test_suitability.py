@@ -196,7 +196,7 @@ def may_have(kind, risk, handle, *, level, counts, age, lately, outbound):
             return fits and age < 65 and not outbound and not (lately and by_himself)
 
 
-@pytest.mark.parametrize("direction", ["inbound"])
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
 @pytest.mark.parametrize("degraded", [(), ("features",)])
 def test_the_whole_grid_is_offered_what_is_right_and_all_of_it(
     direction, degraded, supermarket, make_inputs, removed

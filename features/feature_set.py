@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ class FeatureSet(StrictConfig):
     groups: dict[str, str]
     vocabularies: dict[str, tuple[str, ...]]
 
-    @property
+    @cached_property
     def version(self) -> str:
         """A hash of names and vocabularies: vectors of equal versions mean the same."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]

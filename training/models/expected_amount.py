@@ -140,7 +140,10 @@ class ExpectedAmountModel:
             medians = np.array([learned.table.by_offer[name] for name in learned.offers])
             amounts[modelled] = medians[code[modelled].astype(np.int64)] * times
         column = learned.assets_column
+        bought = learned.table.by_offer
         for row in np.flatnonzero(np.isnan(code)).tolist():
+            if names[row] not in bought:
+                continue
             own = np.nan if column is None else float(x[row, column])
             usual = learned.table.median_cny(names[row], None if np.isnan(own) else own)
             amounts[row] = np.nan if usual is None else usual

@@ -44,10 +44,7 @@ class Sifted:
         One entry with handle `*` stands for all handles of an offer where the reason is the same.
         """
         return tuple(
-            one
-            for by, actions in self.removed
-            for offer, row in self.sets.rows(actions)
-            for one in _excluded(by, self.sets, offer, row)
+            one for by, actions in self.removed for one in _written(by, self.sets, actions)
         )
 
 
@@ -76,6 +73,13 @@ def sift(case: Case) -> Sifted:
 def exclusion_codes() -> tuple[str, ...]:
     """Every reason code a gate can give, gate by gate."""
     return tuple(dict.fromkeys(one.code for gate in GATES for one in RULES[gate]))
+
+
+@lru_cache(maxsize=2**13)
+def _written(by: Rule, sets: ActionSets, actions: Actions) -> tuple[ExcludedAction, ...]:
+    """Write out what a rule removed; many customers lose the same to it."""
+    rows = sets.rows(actions)
+    return tuple(one for offer, row in rows for one in _excluded(by, sets, offer, row))
 
 
 @lru_cache(maxsize=2**16)  # the same few thousand, for millions of customers

@@ -92,7 +92,7 @@ def gains(head: str, table: Table) -> Figure:
     rules = [name for name in table[0] if name not in ("depth", MODEL)]
     for rule, style in zip(rules, RULE_STYLES, strict=False):
         values = [row[rule] for row in table]
-        axes.plot(depths, values, style, color="0.45", linewidth=1.3, label=_plain(rule))
+        axes.plot(depths, values, linestyle=style, color="0.45", linewidth=1.3, label=_plain(rule))
     values = [row[MODEL] for row in table]
     axes.plot(depths, values, "o-", color=BLUE, linewidth=2, label=MODEL)
     axes.set_xticks(depths)
@@ -182,7 +182,7 @@ def periods(head: str, table: Table) -> Figure:
     rules = list(table[0])[list(table[0]).index("high") + 1 :]
     for rule, style in zip(rules, RULE_STYLES, strict=False):
         values = [row[rule] for row in table]
-        axes.plot(labels, values, style, color="0.45", linewidth=1.3, label=_plain(rule))
+        axes.plot(labels, values, linestyle=style, color="0.45", linewidth=1.3, label=_plain(rule))
     own = np.array([row[metric] for row in table])
     reach = [own - [row["low"] for row in table], [row["high"] for row in table] - own]
     axes.errorbar(labels, own, yerr=reach, fmt="o-", color=BLUE, capsize=3, label=MODEL)

@@ -230,7 +230,7 @@ class Recommender:
         if features is not None:
             try:
                 with step("score"):
-                    scores = self.scorer.by_models(features, stages)
+                    scores = self.scorer.by_models(features, stages, request.intent)
             except MODEL_FAILURES as error:
                 logger.error("degraded: the models failed (%s)", type(error).__name__)
                 features, degraded = None, (*degraded, "models: failed")

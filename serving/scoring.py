@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from features.catalog import Stage
 from features.online import OnlineRecord, OnlineStore
+from serving.contract import Intent
 from serving.decide.case import personal_answer
 from serving.decide.record import Contributions, FeatureValues, PStartIs, Scores
 from serving.decide.rulebook import Rulebook
@@ -96,22 +97,34 @@ class Scorer:
         misfit = self.misfit(features)
         return (None, (misfit,)) if misfit else (features, ())
 
-    def by_models(self, features: Features, stages: Mapping[str, Stage]) -> Scores:
-        """Score all offers at their stages from one customer's vector."""
-        return self.by_models_together(features.vector.reshape(1, -1), [stages])[0]
+    def by_models(
+        self, features: Features, stages: Mapping[str, Stage], intent: Intent | None = None
+    ) -> Scores:
+        """Score all offers at their stages from one customer's vector; see below for ``intent``."""
+        return self.by_models_together(features.vector.reshape(1, -1), [stages], intents=[intent])[
+            0
+        ]
 
     def by_models_together(
-        self, x: Matrix, stages: Sequence[Mapping[str, Stage]], threads: int = 1
+        self,
+        x: Matrix,
+        stages: Sequence[Mapping[str, Stage]],
+        threads: int = 1,
+        intents: Sequence[Intent | None] = (),
     ) -> list[Scores]:
         """Score all offers for many customers: row i of ``x``, shape (n, F), at ``stages[i]``.
 
-        One booster call for each head, and the same numbers as one customer at a time.
+        One booster call for each head, and the same numbers as one customer at a time. Where
+        ``intents[i]`` states an amount, it stands in the place of the expected one.
         """
         release, offers = self._release(), self._offers
         starts = release.p_start(x, threads)
         rows = np.repeat(x, len(offers), axis=0)
         about = [offer for _ in stages for offer in offers]
         amounts = release.expected_amounts(rows, about, threads)
+        for row, intent in enumerate(intents):
+            if intent is not None and intent.amount_cny is not None:
+                amounts[row * len(offers) + offers.index(intent.offer)] = intent.amount_cny
         at = [one[offer] for one in stages for offer in offers]
         wanted = release.preference(rows, about, at, amounts, threads)
         shape = (len(x), len(offers))

@@ -97,7 +97,8 @@ class Shadow:
         vector = np.array([np.nan if one is None else one for one in values.values])
         features = Features(self.release.feature_names, values.version, vector)
         rules = self.challenger.rules
-        scores = self.challenger.by_models(features, stages_for(inputs.intent, inputs.state, rules))
+        stages = stages_for(inputs.intent, inputs.state, rules)
+        scores = self.challenger.by_models(features, stages, inputs.intent)
         other = decide(inputs.model_copy(update={"scores": scores}), rules)
         gaps = [
             abs(theirs - ours)

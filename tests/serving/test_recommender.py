@@ -79,6 +79,25 @@ def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, mon
     assert scores.of("mortgage").amount_cny == mortgage > 0
 
 
+def test_a_stated_amount_is_what_the_channel_is_chosen_for(recommender, monkeypatch):
+    release, seen = recommender.scorer.release, []
+    preference = release.preference
+
+    def chosen(rows, offers, stages, amounts, threads):
+        seen.append(dict(zip(offers, amounts.tolist(), strict=True)))
+        return preference(rows, offers, stages, amounts, threads)
+
+    monkeypatch.setattr(release, "preference", chosen)
+    fund = {"offer": "fund_r2", "stage": "application"}
+    ask(recommender, intent=fund)
+    record = record_of(recommender, ask(recommender, intent={**fund, "amount_cny": 123_456.0}))
+    expected, stated = seen
+    assert stated["fund_r2"] == 123_456.0 != expected["fund_r2"]
+    assert record.inputs.scores.of("fund_r2").amount_cny == 123_456.0
+    del stated["fund_r2"], expected["fund_r2"]
+    np.testing.assert_equal(stated, expected)
+
+
 @pytest.mark.parametrize("change", [(0, 1.5), (5, np.nan)])
 def test_another_value_or_name_is_another_hash(change):
     vector = np.arange(6.0)

@@ -47,7 +47,10 @@ def test_a_benchmark_prints_one_json_object(name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--only", "merged_boosters"), "did you mean 'merged_booster'? allowed: decide, features_100m"),
+        (
+            ("--only", "merged_boosters"),
+            "did you mean 'merged_booster'? allowed: decide, features_100m",
+        ),
         (("--scale", "0"), "give a number above 0"),
     ],
 )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +16,12 @@ import yaml
 from rich.console import Console
 
 from experiments.demo_steps import DemoError, Steps, tell_metrics, tell_tables
+from experiments.running_service import (
+    READY_S,
+    free_port,
+    interrupted_by_sigterm,
+    stop_politely,
+)
 from features.catalog import Catalog
 from features.online import OnlineRecord, OnlineStore
 from features.sources import SourceConfig, load_source_config
@@ -39,7 +42,6 @@ FEATURES_AS_OF = "2026-07-01T00:00+08:00"
 RELEASE_YAML = Path("configs/training/release.yaml")
 COUNTER = "teller"
 LARGE_DEPOSIT_CNY = 50_000
-READY_S = 120.0
 USUAL_PORT = 3000
 
 
@@ -138,7 +140,7 @@ def _prepare(
 def _serve_and_ask(
     steps: Steps, folder: WorkFolder, rules: Rulebook, visit: Visit, once: bool
 ) -> None:
-    port = free_port()
+    port = free_port(USUAL_PORT)
     url = f"http://127.0.0.1:{port}"
     client = ServiceClient(url, trial_key(folder.trial_keys, "staff"))
     with _service(folder.path, port) as process:
@@ -216,19 +218,6 @@ def coming_friday(day: date) -> date:
     return day + timedelta(days=(4 - day.weekday()) % 7)
 
 
-def free_port(usual: int = USUAL_PORT) -> int:
-    """Take the usual port where nobody has it, else any that is free."""
-    for port in (usual, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DemoError("no free port on 127.0.0.1")
-
-
 @contextmanager
 def _service(work: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run the service as a child with a process group of its own; it never outlives us."""
@@ -240,28 +229,11 @@ def _service(work: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield process
+        with interrupted_by_sigterm():
+            yield process
     finally:
-        signal.signal(signal.SIGTERM, before)
-        _stop(process)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _stop(process: subprocess.Popen[bytes], patience_s: float = 15.0) -> None:
-    """Ask politely, then not."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is None:
-            os.killpg(process.pid, how)
-        try:
-            process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+        stop_politely(process)
 
 
 def _wait_until_ready(

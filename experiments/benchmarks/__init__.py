@@ -14,6 +14,8 @@ from experiments.benchmarks.features import (
     bench_vs_sql,
 )
 from experiments.benchmarks.online import bench_publish
+from experiments.benchmarks.recommend import bench_recommend
+from experiments.benchmarks.recommend_vs_tutorial import bench_recommend_vs_tutorial
 from experiments.benchmarks.small import (
     bench_merged_booster,
     bench_simulate,
@@ -30,6 +32,8 @@ BENCHMARKS: dict[str, Callable[[float], Result]] = {
     "training_vs_lightgbm": bench_training_vs_lightgbm,
     "publish": bench_publish,
     "decide": bench_decide,
+    "recommend": bench_recommend,
+    "recommend_vs_tutorial": bench_recommend_vs_tutorial,
     "features_vs_sql": bench_vs_sql,
     "features_vs_pandas": bench_vs_pandas,
     "features_growth": bench_growth,

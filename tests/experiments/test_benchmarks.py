@@ -13,6 +13,8 @@ from experiments.benchmarks import BENCHMARKS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALES = {"features_vs_pandas": "0.002", "features_growth": "0.002", "features_100m": "0.001"}
+OF_THE_SERVICE = ("recommend", "recommend_vs_tutorial")
+"""They serve a bank: tested with the one of tests/serving."""
 TOLD = {
     "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
@@ -33,7 +35,7 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", [one for one in BENCHMARKS if one not in OF_THE_SERVICE])
 def test_a_benchmark_prints_one_json_object(name):
     done = bench("--only", name, "--scale", SCALES.get(name, "0.01"))
     assert done.returncode == 0, done.stderr

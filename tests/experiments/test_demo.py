@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from experiments import demo, demo_steps
+from experiments.running_service import free_port, stop_politely
 from features.catalog import load_catalog
 from features.feature_set import FeatureSet
 from features.online import OnlineStore, publish
@@ -105,8 +106,8 @@ def test_a_port_in_use_is_left_alone():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         usual = taken.getsockname()[1]
-        assert demo.free_port(usual) not in (usual, 0)
-    assert demo.free_port(usual) == usual
+        assert free_port(usual) not in (usual, 0)
+    assert free_port(usual) == usual
 
 
 def test_another_banks_data_has_to_be_given(tmp_path):
@@ -176,5 +177,5 @@ def test_what_ignores_a_polite_word_is_killed():
     )
     assert stubborn.stdout.readline() == b"up\n"
     stubborn.stdout.close()
-    demo._stop(stubborn, patience_s=0.3)
+    stop_politely(stubborn, patience_s=0.3)
     assert stubborn.returncode == -9

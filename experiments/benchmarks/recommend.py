@@ -1,0 +1,196 @@
+"""The served hot path: against an empty service, at a rate, at its limit and beyond it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.http_connection import Connection, request_bytes
+from experiments.load import Told, at_rate, by_many, one_by_one
+from experiments.running_service import RunningService
+from experiments.served_bank import DOORS, copy_bank, customer_ids, key_of, made_once
+from serving.config import WorkFolder, load_service_config
+
+BLOCK = 100
+RATE_PER_S = 100.0
+CROWDS = (1, 2, 4, 8, 16, 32)
+OVERLOAD = 5
+CONNECTIONS = 256
+EMPTY = ["-m", "bentoml", "serve", "experiments.benchmarks.empty_service:Empty"]
+_STEP = re.compile(r'onepoint_step_seconds_(sum|count)\{step="(\w+)"\} (\S+)')
+
+Result = dict[str, Any]
+
+
+def bench_recommend(scale: float) -> Result:
+    """A recommendation with reasons over HTTP, client included, on the cores of this machine.
+
+    ``vs_empty`` is its p50 against an empty `@bentoml.api` of the same body, asked in turns over
+    one connection each; ``p99_ms`` at 100 requests/s from when each was due; ``saturation_rps`` the
+    most answers a second; at five times that, ``goodput_share`` of it is still answered in time.
+    ``recovery_s`` is when the last answer came late or not at all, after the overload ended.
+    """
+    with serving_bank(scale) as (work, service), empty_service(work) as empty:
+        return asyncio.run(_measure(work, service.port, empty.port, scale))
+
+
+@contextmanager
+def serving_bank(scale: float) -> Iterator[tuple[WorkFolder, RunningService]]:
+    """Serve a simulated bank in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = copy_bank(made_once(scale), Path(folder) / "work")
+        service = RunningService.onepoint(work.path)
+        try:
+            yield work, service
+        finally:
+            service.stop()
+
+
+@contextmanager
+def empty_service(work: WorkFolder) -> Iterator[RunningService]:
+    """Serve nothing, beside it."""
+    service = RunningService.start(EMPTY, work.path / "empty.log")
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def requests(work: WorkFolder, audience: str, number: int, seed: int = 1) -> list[bytes]:
+    """Write requests of customers and doors drawn at random."""
+    random = np.random.default_rng(seed)
+    key = key_of(work, audience)
+    chosen = random.choice(customer_ids(work), number).tolist()
+    doors = random.choice(DOORS, number).tolist()
+    return [
+        request_bytes(
+            "POST", "/v1/recommend", key, {"customer_id": customer, "channel": door, "limit": 3}
+        )
+        for customer, door in zip(chosen, doors, strict=True)
+    ]
+
+
+async def _measure(work: WorkFolder, port: int, empty_port: int, scale: float) -> Result:
+    deadline_s = load_service_config(work).deadline_s
+    some = requests(work, "staff", 2_000)
+    found = await _in_turns(work, port, empty_port, max(1, round(20 * scale)))
+    seconds = max(1.0, 30 * scale)
+    at_hundred = await at_rate(port, itertools.cycle(some), RATE_PER_S, seconds, CONNECTIONS, 1)
+    found |= {
+        "p99_ms": at_hundred.quantile_ms(0.99),
+        "at_100_per_s": _statuses(at_hundred),
+    }
+    rates = {}
+    for callers in CROWDS:
+        told = await by_many(port, itertools.cycle(some), callers, max(0.5, 5 * scale))
+        rates[callers] = round(told.per_s(deadline_s), 1)
+    most = max(rates.values())
+    over = await at_rate(
+        port, itertools.cycle(some), OVERLOAD * most, max(1.0, 20 * scale), CONNECTIONS, 2
+    )
+    recovery_s = await _recovery(port, some, deadline_s, max(1.0, 10 * scale))
+    return found | {
+        "saturation_rps": most,
+        "rps_by_callers": rates,
+        "overload_rps": round(len(over.statuses) / over.in_all_s, 1),
+        "goodput_share": round(over.per_s(deadline_s) / most, 3),
+        "only_429_503": set(over.statuses) <= {200, 429, 503},
+        "overload": _statuses(over),
+        "recovery_s": recovery_s,
+    }
+
+
+async def _in_turns(work: WorkFolder, port: int, empty_port: int, blocks: int) -> Result:
+    """A block of requests to each in turn, so that what disturbs the machine disturbs all."""
+    ways = {
+        "staff": (Connection(port), requests(work, "staff", BLOCK * blocks)),
+        "customer": (Connection(port), requests(work, "customer", BLOCK * blocks)),
+        "empty": (Connection(empty_port), requests(work, "customer", BLOCK * blocks)),
+    }
+    told = {name: Told() for name in ways}
+    for connection, ready in ways.values():
+        await one_by_one(connection, ready[:BLOCK], Told())
+    before = await _steps(work, port)
+    for block in range(blocks):
+        for name, (connection, ready) in ways.items():
+            part = ready[block * BLOCK : (block + 1) * BLOCK]
+            await one_by_one(connection, part, told[name])
+    steps = step_ms(before, await _steps(work, port))
+    for connection, _ in ways.values():
+        connection.close()
+    p50 = {name: one.quantile_ms(0.5) for name, one in told.items()}
+    return {
+        "vs_empty": round(p50["staff"] / p50["empty"], 2),
+        "vs_empty_customer": round(p50["customer"] / p50["empty"], 2),
+        "requests_each": BLOCK * blocks,
+        "p50_ms": p50["staff"],
+        "p50_customer_ms": p50["customer"],
+        "p50_empty_ms": p50["empty"],
+        "answered": {name: _statuses(one) for name, one in told.items()},
+        "step_ms": steps,
+    }
+
+
+async def _steps(work: WorkFolder, port: int) -> dict[str, dict[str, float]]:
+    connection = Connection(port)
+    reply = await connection.ask(request_bytes("GET", "/metrics", key_of(work, "reviewer")))
+    connection.close()
+    return read_steps(reply.body.decode("utf-8"))
+
+
+def read_steps(text: str) -> dict[str, dict[str, float]]:
+    """Read sum (s) and count of each step of a request from the service's metrics.
+
+    >>> read_steps('onepoint_step_seconds_sum{step="decide"} 0.5')
+    {'decide': {'sum': 0.5}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    for what, step, value in _STEP.findall(text):
+        found.setdefault(step, {})[what] = float(value)
+    return found
+
+
+def step_ms(
+    before: dict[str, dict[str, float]], after: dict[str, dict[str, float]]
+) -> dict[str, float]:
+    """Mean time of each step between two readings (ms)."""
+    nothing = {"sum": 0.0, "count": 0.0}
+    means = {}
+    for step, now in after.items():
+        then = before.get(step, nothing)
+        number = now["count"] - then["count"]
+        if number:
+            means[step] = round(1e3 * (now["sum"] - then["sum"]) / number, 3)
+    return means
+
+
+async def _recovery(
+    port: int, some: Sequence[bytes], deadline_s: float, seconds: float
+) -> float | None:
+    """Seconds until all is well again; None where it was not within ``seconds``."""
+    begun = time.perf_counter()
+    connection, last = Connection(port), 0.0
+    for request in itertools.cycle(some):
+        told = Told()
+        await one_by_one(connection, [request], told)
+        now = time.perf_counter() - begun
+        if not told.good(deadline_s):
+            last = now
+        if now >= seconds:
+            break
+        await asyncio.sleep(0.01)
+    connection.close()
+    return None if last == now else round(last, 2)
+
+
+def _statuses(told: Told) -> dict[str, int]:
+    return {str(status): number for status, number in sorted(told.tally().items())}

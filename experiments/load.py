@@ -1,0 +1,106 @@
+"""Load on a service, from the same machine: one after the other, at a rate, by so many at a time.
+
+At a rate (open loop), a request's time runs from when it was due and not from when it was sent: a
+slow answer does not thin out the requests that come after it ("coordinated omission").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from experiments.http_connection import BROKEN, Connection
+
+NO_ANSWER = 0
+"""Status of a request whose connection broke."""
+
+
+@dataclass
+class Told:
+    """What came back: status and seconds of each request, and how long it all took."""
+
+    statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    in_all_s: float = 0.0
+
+    def tally(self) -> Counter[int]:
+        """Requests by status."""
+        return Counter(self.statuses)
+
+    def quantile_ms(self, q: float) -> float:
+        """Time of the q-th part of all answers (ms)."""
+        return round(1e3 * float(np.quantile(self.seconds, q)), 3)
+
+    def good(self, within_s: float = float("inf")) -> int:
+        """Answers with status 200 in time."""
+        both = zip(self.statuses, self.seconds, strict=True)
+        return sum(status == 200 and seconds <= within_s for status, seconds in both)
+
+    def per_s(self, within_s: float = float("inf")) -> float:
+        """Good answers a second."""
+        return self.good(within_s) / self.in_all_s
+
+    async def ask(self, connection: Connection, request: bytes, due: float) -> None:
+        """Ask once and note what came; ``due`` is when its time began."""
+        try:
+            status = (await connection.ask(request)).status
+        except BROKEN:
+            status = NO_ANSWER
+        self.statuses.append(status)
+        self.seconds.append(time.perf_counter() - due)
+
+
+async def one_by_one(connection: Connection, requests: Sequence[bytes], told: Told) -> None:
+    """Ask one after the other over one connection; added to ``told``."""
+    begun = time.perf_counter()
+    for request in requests:
+        await told.ask(connection, request, time.perf_counter())
+    told.in_all_s += time.perf_counter() - begun
+
+
+async def by_many(port: int, requests: Iterator[bytes], callers: int, seconds: float) -> Told:
+    """Closed loop: each of ``callers`` asks again as soon as it is answered."""
+    told = Told()
+    begun = time.perf_counter()
+
+    async def call() -> None:
+        connection = Connection(port)
+        while time.perf_counter() < begun + seconds:
+            await told.ask(connection, next(requests), time.perf_counter())
+        connection.close()
+
+    await asyncio.gather(*(call() for _ in range(callers)))
+    told.in_all_s = time.perf_counter() - begun
+    return told
+
+
+async def at_rate(
+    port: int, requests: Iterator[bytes], per_s: float, seconds: float, connections: int, seed: int
+) -> Told:
+    """Open loop: Poisson arrivals, ``per_s`` of them a second, over a pool of connections."""
+    told = Told()
+    random = np.random.default_rng(seed)
+    gaps = random.exponential(1 / per_s, max(1, round(per_s * seconds)))
+    free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+    for _ in range(connections):
+        free.put_nowait(Connection(port))
+    begun = time.perf_counter()
+
+    async def arrive(due: float) -> None:
+        connection = await free.get()
+        await told.ask(connection, next(requests), due)
+        free.put_nowait(connection)
+
+    async with asyncio.TaskGroup() as arriving:
+        for due in begun + np.cumsum(gaps):
+            await asyncio.sleep(due - time.perf_counter())
+            arriving.create_task(arrive(float(due)))
+    told.in_all_s = time.perf_counter() - begun
+    while not free.empty():
+        free.get_nowait().close()
+    return told

@@ -16,8 +16,10 @@ from rich.table import Table
 from experiments.audit import AUDIT_YAML, LOCK, AuditConfig, audit_lock, judge
 from experiments.benchmarks import run_benchmarks
 from experiments.demo import run_demo
+from experiments.running_service import interrupted_by_sigterm
 from experiments.simulated_bank.bank import simulate as simulate_bank
 from experiments.simulated_bank.config import load_simulation
+from experiments.soak_command import soak_command
 from experiments.studies import STUDIES, run_study
 from experiments.studies.study import StudyResult, shown
 from features.config import load_yaml
@@ -30,6 +32,9 @@ app = typer.Typer(
     add_completion=False,
     help="Does it work? The simulated bank, studies on public data, benchmarks.",
 )
+
+
+app.command("soak")(soak_command)
 
 
 @app.callback()
@@ -143,7 +148,7 @@ def bench(
     scale: Annotated[float, typer.Option(help="Share of the full size, to try out.")] = 1.0,
 ) -> None:
     """Measure truth and speed: one JSON object a line."""
-    with steps("measuring") as progress:
+    with steps("measuring") as progress, interrupted_by_sigterm():
         for found in run_benchmarks(only, scale, progress):
             typer.echo(json.dumps(found))
 

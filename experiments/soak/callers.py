@@ -41,16 +41,12 @@ async def calling(
     """Have so many callers ask, together ``per_s`` times a second where it is given."""
     heard, stop = Heard(), asyncio.Event()
     every = callers / per_s if per_s else 0.0
+    crowd = [asyncio.create_task(_call(port, traffic, heard, stop, every)) for _ in range(callers)]
     try:
-        async with asyncio.TaskGroup() as crowd:
-            for _ in range(callers):
-                crowd.create_task(_call(port, traffic, heard, stop, every))
-            try:
-                yield heard
-            finally:
-                stop.set()
+        yield heard
     finally:
         stop.set()
+        await asyncio.gather(*crowd)
 
 
 async def _call(

@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from experiments.http_connection import Connection, Reply, request_bytes
+from experiments.http_connection import BROKEN, Connection, Reply, request_bytes
+from experiments.load import NO_ANSWER
 from experiments.running_service import RunningService
 from experiments.served_bank import copy_bank, customer_ids, key_of
 from experiments.soak.another_release import another_release
@@ -99,22 +100,24 @@ async def _under_load(
         connection.close()
     refused = offered = 0
     resident = []
-    async with asyncio.TaskGroup() as crowd:
-        for caller in range(CALLERS):
-            crowd.create_task(_ask(service.port, requests[caller::CALLERS], watch, stop))
-        try:
-            for number in range(times):
-                if number % CORRUPT_EVERY == 2:
-                    offered += 1
-                    refused += not await _command(work, corrupt)
-                if not await _command(work, releases[number % 2]):
-                    watch.statuses[-1] += 1
-                resident.append(await asyncio.to_thread(service.resident_mb))
-        finally:
-            stop.set()
+    crowd = [
+        asyncio.create_task(_ask(service.port, requests[caller::CALLERS], watch, stop))
+        for caller in range(CALLERS)
+    ]
+    failed = 0
+    try:
+        for number in range(times):
+            if number % CORRUPT_EVERY == 2:
+                offered += 1
+                refused += not await _command(work, corrupt)
+            failed += not await _command(work, releases[number % 2])
+            resident.append(await asyncio.to_thread(service.resident_mb))
+    finally:
+        stop.set()
+        await asyncio.gather(*crowd)
     settled = resident[min(SETTLED_AFTER, len(resident)) - 1]
     growth = resident[-1] - settled
-    errors = sum(n for status, n in watch.statuses.items() if status not in (200, 429))
+    errors = failed + sum(n for status, n in watch.statuses.items() if status not in (200, 429))
     return {
         "swaps": times,
         "answers": sum(watch.statuses.values()),
@@ -147,7 +150,10 @@ async def _ask(port: int, requests: list[bytes], watch: Watch, stop: asyncio.Eve
     connection = Connection(port)
     while not stop.is_set():
         for request in requests:
-            watch.hold(await connection.ask(request))
+            try:
+                watch.hold(await connection.ask(request))
+            except BROKEN:
+                watch.statuses[NO_ANSWER] += 1
     connection.close()
 
 

@@ -94,7 +94,7 @@ class RunningService:
 
     def resident_mb(self) -> float:
         """Memory of all its processes (MB)."""
-        return sum(one.memory_info().rss for one in self.processes()) / 1024**2
+        return float(sum(one.memory_info().rss for one in self.processes()) / 1024**2)
 
     def kill(self) -> None:
         """`kill -9`, as a power cut would; the workers first, so that none finishes anything."""

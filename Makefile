@@ -16,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench audit serve mlflow lock clean
+.PHONY: help run test lint bench soak audit serve mlflow lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ lint: $(VENV)/development  ## style, types, import contracts
 
 bench: $(VENV)/development  ## benchmarks, one JSON object a line; ONLY=name runs one
 	@$(BIN)/python -m experiments bench $(if $(ONLY),--only $(ONLY))
+
+soak: $(VENV)/development  ## kill -9, swaps, restarts, half an hour of requests; ONLY=name runs one
+	@$(BIN)/python -m experiments soak $(if $(ONLY),--only $(ONLY))
 
 audit: $(VENV)/development  ## known vulnerabilities of the locked packages (needs the index's service)
 	@$(BIN)/python -m experiments audit

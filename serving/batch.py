@@ -113,7 +113,7 @@ def _uncollected() -> Iterator[None]:
     """Look for garbage when a chunk is done, and among what is new only.
 
     All of a chunk is needed to its end; on the way the collector would walk models and rules again
-    and again, a third of the time.
+    and again.
     """
     gc.disable()
     try:

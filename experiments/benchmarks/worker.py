@@ -18,6 +18,7 @@ from typing import Any
 
 from experiments.benchmarks import window_features
 from experiments.benchmarks.events import AS_OF
+from experiments.running_service import HIDDEN
 from features.build import build
 from features.registry import available_features
 from features.sources import open_source
@@ -27,11 +28,16 @@ from features.spine import customers_at, microseconds
 def measured(command: list[str]) -> tuple[str, float, float]:
     """Run Python with these arguments; give its output, seconds and peak memory in GB.
 
+    What this machine's environment says of a real decision store or its keys is not passed on.
+
     Raises `subprocess.CalledProcessError`, with what it said, where it fails.
     """
+    own = {name: one for name, one in os.environ.items() if name not in HIDDEN}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begun = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *command], stdout=out, stderr=err)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 (our own commands)
+            [sys.executable, *command], stdout=out, stderr=err, env=own
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -20,6 +20,7 @@ TOLD = {
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
     "training_vs_lightgbm": {"ratio", "fit_seconds", "fit_peak_gb", "lightgbm_peak_gb"},
     "publish": {"customers_per_s", "read_sqlite_p50_ms", "read_redis_p50_ms"},
+    "decide": {"share_of_predict", "exponent", "peak_gb", "decide_s", "predict_s"},
     "features_vs_sql": {"events", "features", "sql_seconds", "ratio"},
     "features_vs_pandas": {"features"},
     "features_growth": {"events", "seconds", "exponent"},

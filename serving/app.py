@@ -128,7 +128,7 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
     ) -> Response:
         caller = _caller(request)
         if not caller.opens(body.channel):
-            raise not_your_door(caller, body.channel)
+            raise not_your_door(caller.channels, body.channel)
         return _json(await recommender.recommend(body, caller.audience))
 
     @app.post(
@@ -137,11 +137,14 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
         responses=_problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
         summary="What became of one place of a decision, or of up to 100 places",
     )
-    async def outcomes(body: Annotated[OneOrMore, Body(openapi_examples=OUTCOMES)]) -> Response:
+    async def outcomes(
+        body: Annotated[OneOrMore, Body(openapi_examples=OUTCOMES)], request: Request
+    ) -> Response:
+        doors = _caller(request).channels
         if isinstance(body, Outcomes):
-            many = await recommender.intake.outcomes(body.outcomes, "outcomes")
+            many = await recommender.intake.outcomes(body.outcomes, doors, "outcomes")
             return _json(_bytes(OutcomeReceipts(outcomes=tuple(many))))
-        (receipt,) = await recommender.intake.outcomes([body])
+        (receipt,) = await recommender.intake.outcomes([body], doors)
         return _json(_bytes(receipt))
 
     @app.post(
@@ -151,9 +154,9 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
         summary="What happened just now; it takes effect on the next request",
     )
     async def interactions(
-        body: Annotated[LiveEvents, Body(openapi_examples=INTERACTIONS)],
+        body: Annotated[LiveEvents, Body(openapi_examples=INTERACTIONS)], request: Request
     ) -> Response:
-        return _json(_bytes(await recommender.intake.events(body)))
+        return _json(_bytes(await recommender.intake.events(body, _caller(request).channels)))
 
     @app.get(
         "/v1/decisions/{decision_id}",

@@ -12,6 +12,7 @@ from serving.config import Clock
 from serving.contract import Outcome, OutcomeReceipt
 from serving.errors import RequestRefused, in_words
 from serving.events import MOST_EVENTS, Event, EventsReceipt, FactKind, LiveEvents
+from serving.keys import not_your_door, opened
 from serving.stores.decisions import DecisionStore
 
 OLDEST_EVENT = timedelta(days=366)
@@ -29,15 +30,24 @@ class Intake:
         self.clock = clock
         self.skew = timedelta(seconds=clock_skew_s)
 
-    async def outcomes(self, outcomes: Sequence[Outcome], field: str = "") -> list[OutcomeReceipt]:
-        """Store what happened to places, all or nothing; ``field`` is where they stand."""
+    async def outcomes(
+        self, outcomes: Sequence[Outcome], doors: Sequence[str], field: str = ""
+    ) -> list[OutcomeReceipt]:
+        """Store what happened to places, all or nothing; ``field`` is where they stand.
+
+        ``doors`` are the channels the caller speaks for: of other doors' decisions he says nothing.
+        """
         placed = [(f"{field}.{n}." if field else "", one) for n, one in enumerate(outcomes)]
         for place, outcome in placed:
             self._check_past(f"{place}occurred_at", outcome.occurred_at)
-        return await self.store.add_outcomes(placed, self.skew.total_seconds())
+        return await self.store.add_outcomes(placed, doors, self.skew.total_seconds())
 
-    async def events(self, events: LiveEvents) -> EventsReceipt:
-        """Store what a bank's systems saw, all or nothing."""
+    async def events(self, events: LiveEvents, doors: Sequence[str]) -> EventsReceipt:
+        """Store what a bank's systems saw, all or nothing.
+
+        Who speaks for some ``doors`` tells only of interactions and contacts there; consents and
+        holdings are the customer's wherever he gave or bought them.
+        """
         placed = events.all()
         if not 1 <= len(placed) <= MOST_EVENTS:
             problem = f"has {len(placed)} events"
@@ -45,6 +55,8 @@ class Intake:
         oldest = self.clock.now() - OLDEST_EVENT
         for place, kind, event in placed:
             self._check_names(place, kind, event)
+            if kind in ("interaction", "contact") and not opened(doors, event.named["channel"]):
+                raise not_your_door(doors, event.named["channel"], f"{place}.channel")
             self._check_past(f"{place}.event_time", event.happened_at)
             if event.happened_at < oldest:
                 problem = f"{in_words(event.happened_at)} is over a year ago"

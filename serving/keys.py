@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -62,7 +62,7 @@ class Key(StrictConfig):
         >>> key.opens("mobile_bank"), key.opens("teller")
         (True, False)
         """
-        return EVERY_CHANNEL in self.channels or channel in self.channels
+        return opened(self.channels, channel)
 
 
 class Keys(StrictConfig):
@@ -116,13 +116,20 @@ class KeyRing:
             logger.info("API keys read again: %d", len(self._keys))
 
 
-def not_your_door(caller: Key, channel: str) -> RequestRefused:
-    """Refuse a caller who speaks of another door than his own."""
+def opened(doors: Collection[str], channel: str) -> bool:
+    """Say whether ``channel`` is among the doors, `*` being every door."""
+    return EVERY_CHANNEL in doors or channel in doors
+
+
+def not_your_door(
+    doors: Collection[str], channel: str, place: str = "header Authorization"
+) -> RequestRefused:
+    """Refuse a caller of ``doors`` who speaks, at a ``place`` of his request, of another."""
     return RequestRefused.at(
         403,
-        "header Authorization",
+        place,
         f"this key does not speak for channel '{channel}'",
-        f"its channels: {', '.join(caller.channels)}",
+        f"its channels: {', '.join(doors)}",
     )
 
 

@@ -315,7 +315,7 @@ class Recommender:
             return stored.record
         record = DecisionRecord.model_validate_json(stored.record)
         if not caller.opens(record.inputs.channel):
-            raise not_your_door(caller, record.inputs.channel)
+            raise not_your_door(caller.channels, record.inputs.channel)
         return answer_bytes(record, self.rules, caller.audience)
 
     def _stored(self, decision_id: str) -> StoredDecision:

@@ -21,11 +21,14 @@ from serving.contract import Outcome, OutcomeReceipt
 from serving.errors import RequestRefused, StoreError, in_words
 from serving.events import Event, FactKind
 from serving.facts import LiveFact, Place, event_body, fact_of
+from serving.keys import not_your_door, opened
 from serving.stores.engine import cause, open_engine
 from serving.stores.journal import Journal
 from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES, PLACES, STORE_FACTS
 
 USES_CAPACITY = ("started", "completed")
+FROM_OUTCOME = "outcome/"
+"""Begins the id of a fact that an outcome told; a slash is in no id that anybody may send."""
 MINUTES_KEPT_S = 1.0
 """Capacity used by other workers is that old at most; a worker's own counts at once."""
 
@@ -36,6 +39,8 @@ _PLACES_USED = (
         OUTCOMES,
         (OUTCOMES.c.decision_id == PLACES.c.decision_id) & (OUTCOMES.c.rank == PLACES.c.rank),
     )
+    # What was told of another's decision before it was known is joined to nothing.
+    .join(LIVE_FACTS, LIVE_FACTS.c.event_id == FROM_OUTCOME + OUTCOMES.c.outcome_id)
     .where(
         OUTCOMES.c.kind.in_(USES_CAPACITY),
         OUTCOMES.c.occurred_at >= bindparam("since"),
@@ -72,7 +77,7 @@ _FACTS_OF_ALL = (
     )
     .order_by(LIVE_FACTS.c.event_time, LIVE_FACTS.c.event_id)
 )
-_DECIDED = select(DECISIONS.c.customer_id, DECISIONS.c.as_of).where(
+_DECIDED = select(DECISIONS.c.customer_id, DECISIONS.c.channel, DECISIONS.c.as_of).where(
     DECISIONS.c.decision_id == bindparam("decision_id")
 )
 _OUTCOMES_OF = select(OUTCOMES).where(OUTCOMES.c.decision_id == bindparam("decision_id"))
@@ -135,7 +140,7 @@ class DecisionStore:
     async def add(self, decision: StoredDecision, places: Sequence[Place] = ()) -> StoredDecision:
         """Store a decision; where its request was answered already, return what was stored then.
 
-        Outcomes that came before it are joined to it.
+        Outcomes that came before it are joined to it, if their reporter speaks for its channel.
         """
 
         def insert_or_find(connection: Connection) -> StoredDecision:
@@ -146,7 +151,10 @@ class DecisionStore:
                 rows = [{**asdict(one), "decision_id": decision.decision_id} for one in places]
                 connection.execute(PLACES.insert(), rows)
             asked = {"decision_id": decision.decision_id}
+            # After the insert, which on PostgreSQL waited for outcomes being stored elsewhere.
             for orphan in connection.execute(_OUTCOMES_OF, asked).mappings().all():
+                if not told_by(orphan, decision.channel):
+                    continue
                 outcome = Outcome(**{name: orphan[name] for name in Outcome.model_fields})
                 _add_fact(connection, outcome, decision.customer_id, places)
             return decision
@@ -154,17 +162,18 @@ class DecisionStore:
         return await self.journal.write(insert_or_find)
 
     async def add_outcomes(
-        self, outcomes: Sequence[tuple[str, Outcome]], earliest_s: float
+        self, outcomes: Sequence[tuple[str, Outcome]], doors: Sequence[str], earliest_s: float
     ) -> list[OutcomeReceipt]:
         """Store what happened, all or nothing; known outcomes change nothing.
 
-        Each comes with its place in the request, for errors. ``earliest_s`` is how long before its
-        decision an outcome may lie (clocks differ). `RequestRefused`: 409 where an id stands for
-        another outcome; 422 where the decision has no such place, or was made later.
+        Each comes with its place in the request, for errors; ``doors`` are the channels that who
+        tells speaks for. ``earliest_s`` is how long before its decision an outcome may lie (clocks
+        differ). `RequestRefused`: 403 where the decision is another door's; 409 where an id stands
+        for another outcome; 422 where the decision has no such place, or was made later.
         """
 
         def insert_all(connection: Connection) -> list[OutcomeReceipt]:
-            return [_add_outcome(connection, *one, earliest_s) for one in outcomes]
+            return [_add_outcome(connection, *one, doors, earliest_s) for one in outcomes]
 
         receipts = await self.journal.write(insert_all)
         self._minutes = None
@@ -272,19 +281,27 @@ def _of_same_request(connection: Connection, decision: StoredDecision) -> Stored
     return decision_of(found)
 
 
+def told_by(outcome: RowMapping, channel: str) -> bool:
+    """Say whether who told an outcome (a row of `outcomes`) speaks for its decision's channel."""
+    return opened(json.loads(outcome["doors"]), channel)
+
+
 def _add_outcome(
-    connection: Connection, place: str, outcome: Outcome, earliest_s: float
+    connection: Connection, place: str, outcome: Outcome, doors: Sequence[str], earliest_s: float
 ) -> OutcomeReceipt:
+    now = datetime.now(UTC)
+    row = {**outcome.model_dump(), "doors": json.dumps(doors), "stored_at": now}
+    stored = _insert_new(connection, OUTCOMES, row)
+    # After the insert, which on PostgreSQL waited for the decision being stored elsewhere.
     asked = {"decision_id": outcome.decision_id}
     decided = connection.execute(_DECIDED, asked).mappings().first()
     places: list[Place] = []
     if decided is not None:
+        if not opened(doors, decided["channel"]):
+            raise not_your_door(doors, decided["channel"], f"{place}decision_id")
         rows = connection.execute(_PLACES_OF, asked).mappings().all()
         places = [Place(**{name: row[name] for name in Place.__dataclass_fields__}) for row in rows]
         _check(place, outcome, decided["as_of"] - timedelta(seconds=earliest_s), places)
-    stored = _insert_new(
-        connection, OUTCOMES, {**outcome.model_dump(), "stored_at": datetime.now(UTC)}
-    )
     if stored and decided is not None:
         _add_fact(connection, outcome, decided["customer_id"], places)
     elif not stored:
@@ -314,8 +331,7 @@ def _add_fact(
     if fact is None:
         return
     row = {
-        # A slash is in no id that anybody may send: no event can take this place.
-        "event_id": f"outcome/{outcome.outcome_id}",
+        "event_id": f"{FROM_OUTCOME}{outcome.outcome_id}",
         "customer_id": customer_id,
         "kind": fact.kind,
         "event_time": fact.event_time,

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from serving.contract import Outcome
 from serving.errors import StoreError
 from serving.events import FactKind
-from serving.stores.decisions import StoredDecision, decision_of
+from serving.stores.decisions import StoredDecision, decision_of, told_by
 from serving.stores.engine import cause, open_to_read, shown
 from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES
 
@@ -102,11 +102,13 @@ class DecisionLog:
 
     def outcomes_of(self, decisions: Sequence[StoredDecision]) -> dict[str, list[Outcome]]:
         """Find what became of decisions, by decision, in order of time."""
-        ids = [one.decision_id for one in decisions]
-        query = select(OUTCOMES).where(OUTCOMES.c.decision_id.in_(ids))
+        channels = {one.decision_id: one.channel for one in decisions}
+        query = select(OUTCOMES).where(OUTCOMES.c.decision_id.in_(channels))
         found: dict[str, list[Outcome]] = {}
         for row in self._rows(query.order_by(OUTCOMES.c.occurred_at, OUTCOMES.c.outcome_id)):
             told = Outcome(**{name: row[name] for name in Outcome.model_fields})
+            if not told_by(row, channels[told.decision_id]):
+                continue
             found.setdefault(told.decision_id, []).append(told)
         return found
 

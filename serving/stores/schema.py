@@ -23,7 +23,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 METADATA = MetaData()
 
 
@@ -86,7 +86,9 @@ PLACES = Table(
     Column("purpose", String(16), nullable=False),
 )
 OUTCOMES = Table(
-    # No foreign key: an outcome may come before its decision (from another host), and is kept.
+    # No foreign key: an outcome may come before its decision (from another host), and is kept,
+    # with the channels its reporter spoke for (`doors`, a JSON list): only to a decision of theirs
+    # is it joined.
     "outcomes",
     METADATA,
     _text("outcome_id", primary_key=True),
@@ -94,6 +96,7 @@ OUTCOMES = Table(
     Column("rank", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("occurred_at", UtcTime, nullable=False),
+    Column("doors", Text, nullable=False),
     Column("stored_at", UtcTime, nullable=False),
     Index("outcomes_by_time", "kind", "occurred_at"),
     Index("outcomes_by_decision", "decision_id"),
@@ -147,5 +150,28 @@ def _after_create(table: Table, dialect: str, statement: str) -> None:
     event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
 
 
+# A decision and its outcome may be stored at the same instant on two hosts; neither would see the
+# other, and they would never be joined. Each insert takes the decision's lock until its
+# transaction ends, so who comes second sees the first. (SQLite has one writer at a time.)
+_MEETING_FUNCTION = (
+    "CREATE OR REPLACE FUNCTION onepoint_meet() RETURNS trigger AS "
+    "$$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended(NEW.decision_id, 0)); "
+    "RETURN NEW; END $$ LANGUAGE plpgsql"
+)
+
+
+def _meeting(table: Table) -> None:
+    """Let rows that name the same decision wait for each other while they are inserted."""
+    _after_create(table, "postgresql", _MEETING_FUNCTION)
+    _after_create(
+        table,
+        "postgresql",
+        f"CREATE TRIGGER {table.name}_meet BEFORE INSERT ON {table.name} "
+        "FOR EACH ROW EXECUTE FUNCTION onepoint_meet()",
+    )
+
+
 for _table in (DECISIONS, PLACES, OUTCOMES, LIVE_FACTS):
     _append_only(_table)
+for _table in (DECISIONS, OUTCOMES):
+    _meeting(_table)

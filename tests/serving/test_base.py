@@ -138,7 +138,7 @@ def test_the_batch_decides_what_the_service_decides(crowd):
         outcome_id="O1", decision_id=begun.decision.decision_id, rank=place.rank, kind="started",
         occurred_at=crowd.clock.now(),
     )  # fmt: skip
-    asyncio.run(crowd.intake.outcomes([outcome]))  # so that minutes are used up
+    asyncio.run(crowd.intake.outcomes([outcome], ["*"]))  # so that minutes are used up
     seen, counted = set(), set()
     for channel in CHANNELS:
         with open_base(start_of(crowd), crowd.clock.now(), channel) as base:

@@ -35,12 +35,12 @@ def tell_outcome(worker, answer, kind, rank=1, minutes=1):
         outcome_id=f"{answer['decision_id']}-{rank}-{kind}", decision_id=answer["decision_id"],
         rank=rank, kind=kind, occurred_at=AT + timedelta(minutes=minutes),
     )  # fmt: skip
-    asyncio.run(worker.intake.outcomes([outcome]))
+    asyncio.run(worker.intake.outcomes([outcome], ["*"]))
 
 
 def tell(worker, field, number, **event):
     given = {"event_id": f"E{number}", "customer_id": "C_PLAIN", "event_time": AT, **event}
-    asyncio.run(worker.intake.events(LiveEvents(**{field: [given]})))
+    asyncio.run(worker.intake.events(LiveEvents(**{field: [given]}), ["*"]))
 
 
 def written(worker, folder, **chosen):

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from features.errors import OnePointError
 from serving.__main__ import app
-from serving.keys import Key, KeyRing, add_key, read_keys, revoke_key
+from serving.keys import VERBS, Key, KeyRing, add_key, read_keys, revoke_key
 from serving.trial_keys import trial_key, write_trial_keys
+
+NOW = "2026-07-01T02:00:30Z"
 
 
 @pytest.fixture
@@ -146,7 +148,8 @@ def run(*arguments) -> Result:
 def test_the_command_prints_a_key_once_and_a_running_service_takes_it_up(service):
     work = ("--work", str(service.bank.folder))
     options = ("--audience", "customer", "--channel", "mobile_bank")
-    added = run("add", "app", *work, *options, "--verb", "recommend", "--verb", "read")
+    verbs = [word for verb in VERBS[:4] for word in ("--verb", verb)]
+    added = run("add", "app", *work, *options, *verbs)
     assert added.exit_code == 0, added.output
     key = added.stdout.strip()
     shown = run("list", *work)
@@ -163,9 +166,24 @@ def test_the_command_prints_a_key_once_and_a_running_service_takes_it_up(service
         other = staff.post("/v1/recommend", json={**ask, "channel": "teller"}).json()
         other_path = f"/v1/decisions/{other['decision_id']}"
         assert "its channels: mobile_bank" in client.get(other_path).json()["detail"]
+        outcome = {"outcome_id": "O-door", "rank": 1, "kind": "shown", "occurred_at": NOW}
+        visit = {"event_id": "E-door", "customer_id": "C_PLAIN", "event_time": NOW}
+        told = {**outcome, "decision_id": decision}
+        assert client.post("/v1/outcomes", json=told).json()["stored"] is True
+        told = {"interactions": [{**visit, "channel": "mobile_bank"}]}
+        assert client.post("/v1/interactions", json=told).json()["stored"] == 1
+        told = {**outcome, "outcome_id": "O-other", "decision_id": other["decision_id"]}
+        several = {"outcomes": [{**told, "decision_id": decision}, told]}
+        place = client.post("/v1/outcomes", json=several).json()["errors"][0]["place"]
+        assert place == "outcomes.1.decision_id"
+        assert staff.post("/v1/outcomes", json=told).json()["stored"] is True
         for refused in (
             client.post("/v1/recommend", json={**ask, "channel": "teller"}),
-            client.post("/v1/outcomes", json={}),
+            client.post("/v1/outcomes", json=told),
+            client.post(
+                "/v1/interactions",
+                json={"contacts": [{**visit, "channel": "teller", "offer": "fund_r2"}]},
+            ),
             client.get(other_path),
             client.get("/metrics"),
             client.get("/openapi.json"),

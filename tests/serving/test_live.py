@@ -25,7 +25,7 @@ def record_of(worker, answer) -> DecisionRecord:
 
 def tell(worker, field: str, number: int = 1, /, customer="C_PLAIN", when=NOW, **event):
     event = {"event_id": f"E{number}", "customer_id": customer, "event_time": when, **event}
-    return asyncio.run(worker.intake.events(LiveEvents(**{field: [event]})))
+    return asyncio.run(worker.intake.events(LiveEvents(**{field: [event]}), ["*"]))
 
 
 def tell_outcome(worker, answer, kind: str, rank=1):
@@ -36,7 +36,7 @@ def tell_outcome(worker, answer, kind: str, rank=1):
         kind=kind,
         occurred_at=NOW,
     )
-    return asyncio.run(worker.intake.outcomes([outcome]))
+    return asyncio.run(worker.intake.outcomes([outcome], ["*"]))
 
 
 def reasons_of(answer, offer) -> set[str]:
@@ -132,7 +132,7 @@ def test_more_than_a_hundred_events_are_refused(recommender):
     events = LiveEvents(interactions=many, consents=[{**one, "allowed": True} for one in many])
     for wrong in (events, LiveEvents()):
         with pytest.raises(RequestRefused, match="send 1 to 100"):
-            asyncio.run(recommender.intake.events(wrong))
+            asyncio.run(recommender.intake.events(wrong, ["*"]))
 
 
 def test_32_equal_calls_at_once_are_one_decision_and_the_same_bytes(workers):

@@ -197,7 +197,7 @@ def test_started_places_use_up_the_staffs_minutes_of_the_day(recommender):
         kind="started",
         occurred_at="2026-07-01T10:00:30+08:00",
     )
-    assert asyncio.run(recommender.intake.outcomes([outcome]))
+    assert asyncio.run(recommender.intake.outcomes([outcome], ["*"]))
     used = record_of(recommender, ask(recommender)).inputs.counters.minutes_used
     assert used == {place["handle"]: minutes[place["handle"]]}
 
@@ -218,7 +218,7 @@ def test_outcomes_before_the_decision_or_of_the_future_are_refused(recommender, 
         (now - timedelta(days=9999), "before"),
     ):
         with pytest.raises(RequestRefused, match=says):
-            asyncio.run(recommender.intake.outcomes([Outcome(**given, occurred_at=when)]))
+            asyncio.run(recommender.intake.outcomes([Outcome(**given, occurred_at=when)], ["*"]))
 
 
 def test_a_present_pinned_ahead_of_the_machine_is_still_the_present():

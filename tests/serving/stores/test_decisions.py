@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -14,6 +15,8 @@ from serving.errors import RequestRefused, StoreError
 from serving.events import LiveConsent, LiveInteraction
 from serving.facts import Place
 from serving.stores.decisions import DecisionStore, StoredDecision
+from serving.stores.log import DecisionLog
+from serving.stores.schema import DECISIONS, OUTCOMES, PLACES
 
 AT = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 
@@ -103,8 +106,10 @@ def test_nobody_changes_or_deletes_a_decision(store: DecisionStore, statement: s
     assert store.by_id("D1") == decision()
 
 
-def store_outcomes(store: DecisionStore, *outcomes: Outcome) -> list[OutcomeReceipt]:
-    return asyncio.run(store.add_outcomes([("", one) for one in outcomes], 60.0))
+def store_outcomes(
+    store: DecisionStore, *outcomes: Outcome, doors: tuple[str, ...] = ("*",)
+) -> list[OutcomeReceipt]:
+    return asyncio.run(store.add_outcomes([("", one) for one in outcomes], doors, 60.0))
 
 
 def facts(store: DecisionStore) -> list[tuple[str, dict]]:
@@ -151,6 +156,50 @@ def test_an_orphaned_outcome_is_kept_and_joined_when_its_decision_appears(store:
     (again,) = store_outcomes(store, refused)
     assert (again.stored, again.orphaned) == (False, False)
     assert len(facts(store)) == 1
+
+
+@pytest.mark.parametrize("doors", [("teller",), ("*",), ("mobile_bank", "teller")])
+def test_who_speaks_for_the_door_may_tell_what_became_of_its_decision(store: DecisionStore, doors):
+    asyncio.run(store.add(decision(), [TELLER]))
+    assert store_outcomes(store, outcome(), doors=doors)[0].stored
+
+
+def test_of_another_doors_decision_nothing_is_told_before_or_after_it(store: DecisionStore):
+    day = AT - timedelta(hours=2), AT + timedelta(hours=22)
+    mine = outcome(outcome_id="X2", kind="completed", rank=2)
+    store_outcomes(store, outcome(), doors=("mobile_bank",))
+    store_outcomes(store, mine, doors=("teller",))
+    asyncio.run(store.add(decision(), [TELLER, place(2, minutes=20.0)]))
+    assert [kind for kind, _ in facts(store)] == ["interaction"]
+    assert store.minutes_used(*day).of("O0001") == {"teller": 20.0}
+    assert DecisionLog(store.engine).outcomes_of([decision()]) == {"D1": [mine]}
+    for again in (outcome(), outcome(outcome_id="X3")):
+        with pytest.raises(RequestRefused, match=r"decision_id.*'teller'.*: mobile_bank") as no:
+            store_outcomes(store, again, doors=("mobile_bank",))
+        assert no.value.status == 403
+    assert len(facts(store)) == 1
+
+
+def test_an_outcome_and_its_decision_stored_at_one_instant_find_each_other(store: DecisionStore):
+    """Another host's transaction is open, unseen, while this one stores the other of the two."""
+    told = outcome(kind="refused")
+    row = {**told.model_dump(), "doors": '["*"]', "stored_at": AT}
+    with ThreadPoolExecutor(1) as here:
+        with store.journal.engine.begin() as elsewhere:
+            elsewhere.execute(OUTCOMES.insert(), row)
+            adding = here.submit(asyncio.run, store.add(decision(), [TELLER]))
+            assert not wait([adding], timeout=0.3).done
+        adding.result()
+        assert facts(store) == [("refusal", {"offer": "fund_r2", "channel": "teller"})]
+        with store.journal.engine.begin() as elsewhere:
+            given = {**decision(2).__dict__, "stored_at": AT}
+            elsewhere.execute(DECISIONS.insert(), given)
+            elsewhere.execute(PLACES.insert(), {**asdict(TELLER), "decision_id": "D2"})
+            second = outcome(outcome_id="X2", decision_id="D2", kind="refused")
+            telling = here.submit(store_outcomes, store, second)
+            assert not wait([telling], timeout=0.3).done
+        assert telling.result()[0].orphaned is False
+    assert len(facts(store)) == 2
 
 
 @pytest.mark.parametrize(
@@ -218,7 +267,7 @@ def test_facts_are_those_of_the_customer_in_the_time_asked_for(store: DecisionSt
 def test_a_bad_job_costs_its_neighbours_nothing(store: DecisionStore):
     async def together():
         await store.add(decision(3), [TELLER])
-        wrong = store.add_outcomes([("", outcome(decision_id="D3", rank=9))], 60.0)
+        wrong = store.add_outcomes([("", outcome(decision_id="D3", rank=9))], ["*"], 60.0)
         return await asyncio.gather(
             store.add(decision(1)), wrong, store.add(decision(2)), return_exceptions=True
         )

@@ -21,7 +21,7 @@ from serving.decide.precedence import PRECEDENCE, precedence
 from serving.decide.record import DecisionRecord, RankedAction, ScoredAction
 from serving.decide.rulebook import Rulebook
 from serving.decide.rules import GATES, RULES, Gate, Rule
-from serving.decide.valuation import Prospect, prices_at
+from serving.decide.valuation import Prospect
 
 Standing = Literal["shown", "other_handle", "unlikely", "precedence", "outranked"]
 
@@ -178,7 +178,7 @@ def _survivors(record: DecisionRecord, case: Case, offer: Offer) -> dict[str, Su
     same = next((place for place in ranked if place.action.offer == offer.id), None)
     beside = same or (ranked[-1] if ranked else None)
     found: dict[str, Survivor] = {}
-    arms = Prospect(case, prices_at(case), offer, handles).arms()
+    arms = Prospect(case, offer, handles).arms()
     for handle_rank, arm in enumerate(arms, start=1):
         shown = same is not None and same.action.handle == arm.handle.id
         found[arm.handle.id] = Survivor(

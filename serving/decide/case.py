@@ -17,6 +17,7 @@ from serving.decide.actions import NOTHING, Actions, ActionSets
 from serving.decide.calendar_days import age_on, local_day, months_after, utc
 from serving.decide.caps import contact_free_from, free_from
 from serving.decide.deployment import Deployment
+from serving.decide.door import Door, Row
 from serving.decide.record import DecisionInputs
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ class Case:
     def reach(self) -> Channel:
         """The channel where the customer is or, outbound, would be spoken to."""
         return self.rules.catalog.channel_by_id[self.inputs.channel]
+
+    @cached_property
+    def door(self) -> Door:
+        """That channel as a place to go on from."""
+        return self.rules.door(self.inputs.channel)
+
+    @cached_property
+    def staff_cny(self) -> Row:
+        """What the staff time at each handle costs (CNY)."""
+        return self.door.staff_cny(self.inputs.prices)
 
     @property
     def alone(self) -> Actions:

@@ -11,7 +11,7 @@ from serving.decide.precedence import PRECEDENCE, precedence
 from serving.decide.reasons import model_reasons, reasons_for
 from serving.decide.record import Contributions, Decision, DecisionInputs, RankedAction
 from serving.decide.rulebook import Rulebook
-from serving.decide.valuation import Arm, Prospect, prices_at
+from serving.decide.valuation import Arm, Prospect
 
 
 def decide(inputs: DecisionInputs, rules: Rulebook) -> Decision:
@@ -65,7 +65,9 @@ def with_contributions(
             ranked.append(place)
             continue
         reasons = rules.phrases.sort([*place.reasons, *model_reasons(found, rules)])
-        ranked.append(place.model_copy(update={"reasons": reasons, "contributions": found}))
+        ranked.append(
+            RankedAction(rank=place.rank, action=place.action, reasons=reasons, contributions=found)
+        )
     return decision.model_copy(update={"ranked": tuple(ranked)})
 
 
@@ -80,10 +82,9 @@ def _check_handles(inputs: DecisionInputs, rules: Rulebook) -> None:
 
 def in_order(case: Case, sifted: Sifted) -> list[Prospect]:
     """Price what survived and is worth a place, and put it in order."""
-    offers, prices = case.rules.catalog.offer_by_id, prices_at(case)
+    offers = case.rules.catalog.offer_by_id
     prospects = [
-        Prospect(case, prices, offers[offer], handles)
-        for offer, handles in sifted.survivors.items()
+        Prospect(case, offers[offer], handles) for offer, handles in sifted.survivors.items()
     ]
     return sorted(
         (one for one in prospects if _worth_a_place(case, one)),

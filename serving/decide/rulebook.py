@@ -16,10 +16,12 @@ from features.errors import ConfigError, did_you_mean
 from serving.decide.actions import ActionSets
 from serving.decide.cells import Cell, Cells, fill_cells
 from serving.decide.deployment import Deployment, deployment_of
+from serving.decide.door import Door, door_of
 from serving.decide.gates import exclusion_codes
 from serving.decide.phrases import Phrases, parse_phrases
 from serving.decide.policy import Policy
-from serving.decide.reasons import ALWAYS_NEEDED
+from serving.decide.reason_rules import ReasonRule
+from serving.decide.reasons import ALWAYS_NEEDED, said_to
 from serving.decide.record import Scores
 from serving.decide.scorecard import Scorecard
 
@@ -63,6 +65,23 @@ class Rulebook:
             found = deployment_of(by_offer, segment, self.cells, self.sets)
             self._deployments[stages, segment] = found
         return found
+
+    @cached_property
+    def _doors(self) -> dict[str, Door]:
+        return {}
+
+    def door(self, channel: str) -> Door:
+        """Say what going on at each handle takes from a channel; remembered."""
+        found = self._doors.get(channel)
+        if found is None:
+            reach = self.catalog.channel_by_id[channel]
+            found = self._doors[channel] = door_of(reach, self.handles, self.policy)
+        return found
+
+    @cached_property
+    def said_to(self) -> dict[bool, tuple[ReasonRule, ...]]:
+        """The reasons that may be given, by whether the answer is personal."""
+        return said_to(self.phrases)
 
     @cached_property
     def zone(self) -> ZoneInfo:

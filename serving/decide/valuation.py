@@ -11,17 +11,14 @@ Every candidate is priced, for its order; the terms are written out for what tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter, mul
 from typing import NamedTuple
 
 from features.catalog import Channel, Offer
 from serving.decide.case import Case
 from serving.decide.record import OfferScores, ScoredAction, Scores
 from serving.decide.routing import route
-
-Row = tuple[float, ...]
-"""One number a handle, in the order of the rulebook's handles."""
 
 
 class Arm(NamedTuple):
@@ -67,45 +64,7 @@ class Arm(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What going on at each handle costs a customer who stands at this door.
-
-    ``cost_cny`` and ``staff_cny`` are the bank's; ``friction`` and ``care_friction`` the
-    experience lost, by products and services and by care.
-    """
-
-    cost_cny: Row
-    staff_cny: Row
-    friction: Row
-    care_friction: Row
-
-
-def prices_at(case: Case) -> Prices:
-    """Price every handle from the door of this case."""
-    rules, at, prices = case.rules, case.inputs.channel, case.inputs.prices
-    reach, handles = rules.catalog.channel_by_id[at], rules.handles
-    change, visit = rules.policy.handover_friction, rules.policy.care_visit_friction
-    friction = tuple(0.0 if handle.id == at else change for handle in handles)
-    return Prices(
-        cost_cny=tuple(0.0 if handle.id == at else handle.cost_cny for handle in handles),
-        staff_cny=tuple(prices.get(one.id, 0.0) * one.staff_minutes for one in handles),
-        friction=friction,
-        care_friction=tuple(
-            lost + visit if handle.mode == "offline" != reach.mode else lost
-            for lost, handle in zip(friction, handles, strict=True)
-        ),
-    )
-
-
-class _Terms(NamedTuple):
-    """What the score of one handle is made of, in the order of a record; ``at`` is its place."""
-
-    at: int
-    gross_value_cny: float
-    value_cny: float
-    experience: float
-    score: float
+_Terms = tuple[int, float, float, float, float, float, float, float]
 
 
 class Prospect:
@@ -114,12 +73,9 @@ class Prospect:
     Nothing is priced before it is asked for: most offers take no place for want of interest.
     """
 
-    def __init__(
-        self, case: Case, prices: Prices, offer: Offer, survivors: tuple[Channel, ...]
-    ) -> None:
+    def __init__(self, case: Case, offer: Offer, survivors: tuple[Channel, ...]) -> None:
         self.offer = offer
         self._case = case
-        self._prices = prices
         self._survivors = survivors
         self._scores, self._row = _believed(case, offer)
         self.p_start = self._scores.p_start[self._row]
@@ -129,39 +85,20 @@ class Prospect:
         """The amount that may be expected (CNY)."""
         return _within_means(self._case, self.offer, self._scores.amount_cny[self._row])
 
-    @property
+    @cached_property
     def best_score(self) -> float:
         """The score at the best of the handles."""
-        return max(one.score for one in self._terms)
+        return max(terms[-1] for terms in self._terms)
 
     def arms(self) -> list[Arm]:
         """Every surviving handle with all its terms, best first (ties in catalog order)."""
-        scores, prices, handles = self._believed, self._prices, self._case.rules.handles
-        preference, completion = (
-            self._scores.preference[self._row],
-            self._scores.completion[self._row],
-        )
+        offer, scores, handles = self.offer, self._believed, self._case.rules.handles
+        preference = self._scores.preference[self._row]
+        completion = self._scores.completion[self._row]
         return [
-            Arm(
-                offer=self.offer,
-                handle=handles[one.at],
-                scores=scores,
-                preference=preference[one.at],
-                completion=completion[one.at],
-                gross_value_cny=one.gross_value_cny,
-                cost_cny=prices.cost_cny[one.at],
-                staff_cost_cny=prices.staff_cny[one.at],
-                value_cny=one.value_cny,
-                friction=self._friction[one.at],
-                experience=one.experience,
-                score=one.score,
-            )
-            for one in sorted(self._terms, key=lambda one: -one.score)
+            Arm(offer, handles[at], scores, preference[at], completion[at], *terms)
+            for at, *terms in sorted(self._terms, key=_score, reverse=True)
         ]
-
-    @property
-    def _friction(self) -> Row:
-        return self._prices.care_friction if self.offer.kind == "care" else self._prices.friction
 
     @property
     def _believed(self) -> OfferScores:
@@ -176,19 +113,31 @@ class Prospect:
 
     @cached_property
     def _terms(self) -> list[_Terms]:
-        rules, prices, friction = self._case.rules, self._prices, self._friction
-        dial, place, p_start = rules.policy.experience_cny, rules.handle_place, self.p_start
+        """By surviving handle its place, then the terms as they stand at the end of an `Arm`.
+
+        Plain tuples: some fifty a customer, of which three are shown.
+        """
+        case, p_start = self._case, self.p_start
+        rules, door = case.rules, case.door
+        cost_cny, staff_cny = door.cost_cny, case.staff_cny
+        frictions = door.care_friction if self.offer.kind == "care" else door.friction
+        dial, place = rules.policy.experience_cny, rules.handle_place
         completion = self._scores.completion[self._row]
-        ease = [a * b for a, b in zip(self._scores.preference[self._row], completion, strict=True)]
+        ease = list(map(mul, self._scores.preference[self._row], completion))
         best, sale_cny = max(ease), self.offer.value_cny(self.amount_cny)
         terms = []
         for handle in self._survivors:
             at = place[handle.id]
+            cost, staff, friction = cost_cny[at], staff_cny[at], frictions[at]
             gross = p_start * completion[at] * sale_cny
-            value = gross - prices.cost_cny[at] - prices.staff_cny[at]
-            experience = ease[at] - best - friction[at]
-            terms.append(_Terms(at, gross, value, experience, value + dial * experience))
+            value = gross - cost - staff
+            experience = ease[at] - best - friction
+            score = value + dial * experience
+            terms.append((at, gross, cost, staff, value, friction, experience, score))
         return terms
+
+
+_score = itemgetter(-1)
 
 
 def _believed(case: Case, offer: Offer) -> tuple[Scores, int]:

@@ -68,10 +68,11 @@ class StartExplanation:
 
     def strongest(self, most: int) -> tuple[tuple[str, float], ...]:
         """Name the features that move the score most, largest first (ties in column order)."""
-        order = np.argsort(-np.abs(self.values), kind="stable")[:most].tolist()
-        return tuple(
-            (self.names[place], float(self.values[place])) for place in order if self.values[place]
-        )
+        moved = np.flatnonzero(self.values)  # a few dozen of hundreds
+        values = self.values[moved]
+        order = np.argsort(-np.abs(values), kind="stable")[:most]
+        named = zip(moved[order].tolist(), values[order].tolist(), strict=True)
+        return tuple((self.names[place], value) for place, value in named)
 
 
 @dataclass(frozen=True)
@@ -238,26 +239,32 @@ class NextProductModel:
         names = tuple(groups)
         of_group = {group: place for place, group in enumerate(dict.fromkeys(groups.values()))}
         place = np.array([of_group[group] for group in groups.values()])
-        explained = []
         contributed = self.contributions(x, product, threads) * calibrator.slope
         if self.learned_.month >= 0:
             # the season is the month's doing, so its feature answers for it
             season = self._seasonal(x)[:, self._position[product]]
             contributed[:, self.learned_.month] += season
-        for values in contributed:
-            bias = float(values[-1] + rate + calibrator.bias)
-            # one after the other, in the order of the columns: the same bits every time
-            summed = np.bincount(place, values[:-1], len(of_group))
-            explained.append(
-                StartExplanation(
-                    raw_score=float(bias + values[:-1].sum()),
-                    bias=bias,
-                    names=names,
-                    values=values[:-1],
-                    groups=dict(zip(of_group, summed.tolist(), strict=True)),
-                )
+        values = np.ascontiguousarray(contributed[:, :-1])
+        biases = contributed[:, -1] + rate + calibrator.bias
+        # a cell a row and group, one feature after the other: the same bits for any number of rows
+        cell = place + len(of_group) * np.arange(len(x))[:, None]
+        summed = np.bincount(cell.ravel(), values.ravel(), len(of_group) * len(x))
+        return [
+            StartExplanation(
+                raw_score=bias + total,
+                bias=bias,
+                names=names,
+                values=own,
+                groups=dict(zip(of_group, sums, strict=True)),
             )
-        return explained
+            for bias, total, own, sums in zip(
+                biases.tolist(),
+                values.sum(axis=1).tolist(),
+                values,
+                summed.reshape(len(x), -1).tolist(),
+                strict=True,
+            )
+        ]
 
     def contrast(
         self, x_row: Matrix, product: str, other: str, groups: dict[str, str]

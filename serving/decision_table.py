@@ -11,6 +11,8 @@ probabilities lie in 0–1, times are UTC.
 
 from __future__ import annotations
 
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any, cast
 
 import pyarrow as pa
@@ -28,7 +30,7 @@ from serving.decide.record import (
 from serving.decide.rulebook import Rulebook
 
 AUDIENCES: tuple[Audience, ...] = ("customer", "staff", "reviewer")
-TERMS = tuple(ScoredAction.model_fields)
+TERMS = tuple(field.name for field in fields(ScoredAction))
 GATES = tuple(Considered.model_fields)
 _TEXT, _NUMBER, _TIME = pa.string(), pa.float64(), pa.timestamp("us", tz="UTC")
 _TEXTS = {
@@ -100,10 +102,11 @@ def _decision(inputs: DecisionInputs, decision: Decision) -> tuple[Any, ...]:
         inputs.degraded,
         decision.personalised,
         decision.explored,
-        *(getattr(considered, gate) for gate in GATES),
+        *_counts(considered),
     )
 
 
+_counts, _terms = attrgetter(*GATES), attrgetter(*TERMS)
 _NO_PLACE = (None,) * (len(_PLACE) - 1)
 _NO_CONTRIBUTIONS = (None,) * (2 + len(GROUPS))
 
@@ -113,7 +116,7 @@ def _place(place: RankedAction, told: tuple[tuple[Reason, ...], ...]) -> tuple[A
     action = place.action
     return (
         place.rank,
-        *(getattr(action, term) for term in TERMS),
+        *_terms(action),
         [reason.code for reason in place.reasons],
         *(
             [getattr(reason.text, language) for reason in reasons]

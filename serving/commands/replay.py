@@ -166,8 +166,8 @@ def _compare(stored: StoredDecision, rules: Rulebook, as_json: bool) -> bool:
 def _place_json(place: RankedAction | None) -> dict[str, Any] | None:
     if place is None:
         return None
-    kept = {"offer", "stage", "handle", "route", "value_cny", "experience", "score", "propensity"}
-    return place.action.model_dump(include=kept)
+    kept = "offer", "stage", "handle", "route", "value_cny", "experience", "score", "propensity"
+    return {name: getattr(place.action, name) for name in kept}
 
 
 def _places(found: Alternative, then: str, other: str) -> Table:

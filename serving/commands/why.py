@@ -133,8 +133,8 @@ def _survivor_json(one: Survivor) -> dict[str, Any]:
     beside = one.beside
     return {
         **{name: getattr(one, name) for name in ("standing", "rank", "of", "handle_rank")},
-        "action": one.action.model_dump(),
-        "beside": {"rank": beside.rank, **beside.action.model_dump()} if beside else None,
+        "action": asdict(one.action),
+        "beside": {"rank": beside.rank, **asdict(beside.action)} if beside else None,
     }
 
 

@@ -94,6 +94,16 @@ class Phrases(StrictConfig):
             for audience, others in HEARS.items()
         }
 
+    @cached_property
+    def fallbacks(self) -> frozenset[str]:
+        """The codes that are said only where nothing else is."""
+        return frozenset(code for code, phrase in self.by_code.items() if phrase.fallback)
+
+    @cached_property
+    def tagged(self) -> frozenset[str]:
+        """The codes that tell a fact about the customer."""
+        return frozenset(code for code, phrase in self.by_code.items() if phrase.tag is not None)
+
     def text(self, code: str, values: Mapping[str, Value]) -> Text | None:
         """Say the sentence of a code; None where a value it needs is not known."""
         phrase = self.by_code[code]
@@ -134,19 +144,15 @@ class Phrases(StrictConfig):
         ``told`` are the facts (`fact`) that earlier places of the answer told: they are not told
         again where anything else is left to say.
         """
-        may_hear, phrases = self.heard[audience], self.by_code
+        may_hear, fallbacks = self.heard[audience], self.fallbacks
         heard = [reason for reason in reasons if reason.code in may_hear]
-        telling = [
-            reason
-            for reason in heard
-            if not phrases[reason.code].fallback and self.fact(reason) not in told
-        ]
-        new = telling or [reason for reason in heard if self.fact(reason) not in told]
+        fresh = [reason for reason in heard if self.fact(reason) not in told]
+        new = [reason for reason in fresh if reason.code not in fallbacks] or fresh
         return tuple((new or heard)[:most])
 
     def fact(self, reason: Reason) -> str | None:
         """The fact about the customer that a reason tells, as text; None where it tells none."""
-        return None if self.by_code[reason.code].tag is None else reason.text.zh
+        return reason.text.zh if reason.code in self.tagged else None
 
 
 class _PhrasesFile(StrictConfig):

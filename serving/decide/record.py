@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from features.catalog import Mode, OfferKind, Stage
 from features.config import StrictConfig
@@ -20,6 +20,9 @@ from features.state import CustomerState
 from serving.contract import Audience, Considered, Direction, Intent, Reason, Route, Versions
 
 PStartIs = Literal["propensity", "popularity"]
+
+STRICT = ConfigDict(extra="forbid")
+"""Of the dataclasses below: pydantic checks them when a record is read back, we make many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,11 @@ class DecisionInputs(StrictConfig):
     versions: Versions
 
 
-class ScoredAction(StrictConfig):
+@dataclass(frozen=True, slots=True)
+class ScoredAction:
     """One surviving (offer, stage, handle) with every term of its score."""
+
+    __pydantic_config__ = STRICT
 
     offer: str
     kind: OfferKind
@@ -170,8 +176,11 @@ class ScoredAction(StrictConfig):
     propensity: float | None = None
 
 
-class ExcludedAction(StrictConfig):
+@dataclass(frozen=True, slots=True)
+class ExcludedAction:
     """One removed candidate, the gate that removed it and its one primary reason code."""
+
+    __pydantic_config__ = STRICT
 
     offer: str
     handle: str
@@ -179,8 +188,11 @@ class ExcludedAction(StrictConfig):
     reason: str
 
 
-class Contributions(StrictConfig):
+@dataclass(frozen=True, slots=True)
+class Contributions:
     """Exact TreeSHAP of one offer's start probability, summed into feature groups (log-odds)."""
+
+    __pydantic_config__ = STRICT
 
     offer: str
     raw_score: float
@@ -190,8 +202,11 @@ class Contributions(StrictConfig):
     """The features that move the score most: name and contribution, largest first."""
 
 
-class RankedAction(StrictConfig):
+@dataclass(frozen=True, slots=True)
+class RankedAction:
     """One place of the answer with its reasons and, where a model spoke, its explanation."""
+
+    __pydantic_config__ = STRICT
 
     rank: int
     action: ScoredAction

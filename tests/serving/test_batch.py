@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pyarrow.parquet as pq
 import pytest
@@ -50,7 +51,7 @@ def test_everybody_has_a_row_and_every_term_is_there(batch):
         for place in decision.ranked:
             row = next(rows)
             assert row["decision_id"] == decision.decision_id
-            action = place.action.model_dump()
+            action = asdict(place.action)
             assert {term: row[term] for term in action} == action
             assert row["reasons"] == [reason.code for reason in place.reasons]
             if place.contributions is not None:

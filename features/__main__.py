@@ -39,6 +39,7 @@ from features.spine import customers_at, data_end, month_starts
 from features.staging import newest_event
 from features.tables import TABLES
 from features.tags.one_customer import open_customer
+from features.tags.registry import available_tags
 from features.tags.show import TagHolders, ToldCustomer, holders_of_tag, tags_of_customer
 from features.tags.terminal import Lang, print_customer, print_holders
 from features.terminal import parse_clock, print_gaps, print_json, run, stderr, steps
@@ -69,11 +70,15 @@ HtmlOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--html", help="also write a page that opens without a network"),
 ]
+ScoresOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--scores", help="Parquet of `python -m training score`, for model tags"),
+]
 AsOfOption = Annotated[str, typer.Option("--as-of", help="a time with zone, or `end` of the data")]
 
 
-def _open(source: Path, data: Path | None, clock: str | None) -> Source:
-    opened = open_source(source, data, parse_clock(clock))
+def _open(source: Path, data: Path | None, clock: str | None, scores: Path | None = None) -> Source:
+    opened = open_source(source, data, parse_clock(clock), scores=scores)
     print_gaps(*opened.gaps)
     return opened
 
@@ -268,15 +273,16 @@ def publish(
     data: DataOption = None,
     as_of: AsOfOption = "end",
     clock: ClockOption = None,
+    scores: ScoresOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one packed vector and the state of every customer for the service."""
+    """Write one packed vector, the state and the tags of every customer for the service."""
     store = location(out)
     file = release / "features.json"
     if not file.is_file():
         raise OnePointError(f"{file}: no such file; --release names a folder that training wrote")
     feature_set = load_yaml(file, FeatureSet)  # JSON is YAML
-    opened = _open(source, data, clock)
+    opened = _open(source, data, clock, scores)
     at = data_end(opened) if as_of == "end" else parse_clock(as_of)
     missing = set(feature_set.names) - {feature.name for feature in available_features(opened)}
     if missing:
@@ -286,7 +292,7 @@ def publish(
         )
     spine = customers_at(opened, [at])
     with steps("publishing", total=part_count(spine) * (len(HISTORIES) + 1)) as progress:
-        written = publish_customers(store, feature_set, spine, at, progress)
+        written = publish_customers(store, feature_set, spine, at, available_tags(opened), progress)
     version = feature_set.version
     # a file name may hold brackets that rich would take for markup
     print(f"{store}: {written:,} customers, feature set {version}, as of {at.astimezone(UTC)}")
@@ -308,10 +314,7 @@ def tags(
     ] = None,
     as_of: AsOfOption = "end",
     clock: ClockOption = None,
-    scores: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--scores", help="Parquet of `python -m training score`, for model tags"),
-    ] = None,
+    scores: ScoresOption = None,
     lang: Annotated[Lang, typer.Option("--lang", help="language of the page")] = Lang.both,
     as_json: JsonOption = False,
 ) -> None:

@@ -173,4 +173,5 @@ def subset(spine: Spine, row_ids: Any) -> Spine:
         f'create table {table} as select * from "{spine.table}" '  # noqa: S608
         "where row_id in (select row_id from keep_) order by row_id"
     )
+    con.unregister("keep_")
     return Spine(source, table, spine.context)

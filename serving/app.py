@@ -25,6 +25,7 @@ from serving.contract import (
     RecommendRequest,
     RecommendResponse,
 )
+from serving.customer_view import CustomerView
 from serving.decide.record import DecisionRecord
 from serving.errors import PROBLEM_TYPE, TITLES, RequestRefused, StoreError, problem_body
 from serving.events import (
@@ -166,6 +167,15 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
     )
     async def decision(decision_id: Identifier, request: Request) -> Response:
         return _json(await recommender.decision(decision_id, _caller(request)))
+
+    @app.get(
+        "/v1/customers/{customer_id}",
+        response_model=CustomerView,
+        responses=_problems(401, 403, 404, 422, 429, 503),
+        summary="A customer from all sides: tags, products, channels, manager, what was decided",
+    )
+    async def customer(customer_id: Identifier, request: Request) -> Response:
+        return _json(_bytes(await recommender.customer(customer_id, _caller(request))))
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from lightgbm.basic import LightGBMError
+
+from features.catalog import Stage
+from features.errors import OnePointError
 from features.online import OnlineRecord, OnlineStore
 from features.state import CustomerState
+from serving.contract import Intent
+from serving.decide.record import Scores
 from serving.decide.unreadable import unknown_state
 from serving.facts import LiveFact
 from serving.live_features import LiveVector
 from serving.overlay import LATE, overlay
+from serving.passage import step
 from serving.scoring import Features, Scorer
 
+logger = logging.getLogger("onepoint.serving")
 UNPUBLISHED = timedelta(days=30)
 """How far back live facts are read where it is not known when the customers were published."""
+
+
+MODELS_FAILED = "models: failed"
+# What a release may throw at scoring. The customer gets the rules at least, and the log no values.
+MODEL_FAILURES = (LightGBMError, OnePointError, ValueError, ArithmeticError, LookupError, OSError)
 
 
 @dataclass(frozen=True)
@@ -74,3 +88,15 @@ class Knowledge:
         state = unknown_state(customer_id, as_of)
         state = overlay(state, facts, as_of - UNPUBLISHED, as_of)
         return KnownCustomer(state, None, None, degraded)
+
+
+def scores_of(
+    features: Features, stages: Mapping[str, Stage], scorer: Scorer, intent: Intent | None = None
+) -> Scores | None:
+    """Score a customer by the models; None where they fail, which the log says."""
+    try:
+        with step("score"):
+            return scorer.by_models(features, stages, intent)
+    except MODEL_FAILURES as error:
+        logger.error("degraded: the models failed (%s)", type(error).__name__)
+        return None

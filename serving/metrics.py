@@ -77,6 +77,8 @@ def count_answer(route: str, status: int, seconds: float, passage: Passage) -> N
     ANSWERS.labels(route, str(status)).inc()
     for step, spent in passage.seconds.items():
         STEP.labels(step).observe(spent)
+    for reason in passage.lacking:
+        DEGRADED.labels(degradation(reason)).inc()
     for record in passage.records:
         _count_decision(record)
 

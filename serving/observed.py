@@ -82,11 +82,11 @@ class Observed:
             "key": caller.name if caller else None,
             "decisions": passage.decision_ids,
         }
-        records = passage.records
-        if records:
-            missing = {metrics.degradation(why) for one in records for why in one.inputs.degraded}
-            facts["degraded"] = sorted(missing)
-            ids = [one.inputs.state.customer_id for one in records]
+        ids = [one.inputs.state.customer_id for one in passage.records] + passage.looked_at
+        if ids:
+            missing = [why for one in passage.records for why in one.inputs.degraded]
+            missing += passage.lacking
+            facts["degraded"] = sorted(set(map(metrics.degradation, missing)))
             facts["customers"] = [self.pseudonyms.of(one) for one in ids]
         logger.info("request", extra={FACTS: facts})
 

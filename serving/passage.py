@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,12 +20,15 @@ class Passage:
     """What the log and the metrics want to know of one request.
 
     ``seconds`` by step, ``records`` made for it, ``decision_ids`` answered with (a repeated request
-    is answered with a decision made before).
+    is answered with a decision made before). ``looked_at`` are customers whose page was given,
+    ``lacking`` what the pages were degraded by.
     """
 
     seconds: dict[Step, float] = field(default_factory=dict)
     records: list[DecisionRecord] = field(default_factory=list)
     decision_ids: list[str] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
 
 
 PASSAGE: ContextVar[Passage | None] = ContextVar("onepoint_passage", default=None)
@@ -57,3 +60,11 @@ def answered(decision_id: str) -> None:
     passage = PASSAGE.get()
     if passage is not None:
         passage.decision_ids.append(decision_id)
+
+
+def looked_at(customer_id: str, degraded: Iterable[str]) -> None:
+    """Note whose page the present request is answered with, and what it lacks."""
+    passage = PASSAGE.get()
+    if passage is not None:
+        passage.looked_at.append(customer_id)
+        passage.lacking.extend(degraded)

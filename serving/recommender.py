@@ -10,47 +10,35 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from lightgbm.basic import LightGBMError
-
-from features.errors import OnePointError, did_you_mean
-from features.online import OnlineRecord, OnlineStoreError
+from features.errors import did_you_mean
 from serving.config import Clock, ServiceConfig
 from serving.contract import Audience, RecommendRequest, Versions
-from serving.counting import counters_of, minutes_on_day
+from serving.counting import counters_of
+from serving.customer_pages import CustomerPages
+from serving.customer_view import CustomerView
 from serving.decide.answering import answer_bytes
 from serving.decide.case import stages_for
 from serving.decide.pipeline import decide, with_contributions
 from serving.decide.record import DecisionInputs, DecisionRecord, Scores
 from serving.decide.rulebook import Rulebook
-from serving.errors import RequestRefused, StoreError, in_words
-from serving.facts import LiveFact, Place, purpose_of
+from serving.errors import RequestRefused, in_words
+from serving.facts import Place, purpose_of
 from serving.intake import Intake
 from serving.keys import Key, not_your_door
-from serving.known import Knowledge, KnownCustomer, facts_since
+from serving.known import MODEL_FAILURES, MODELS_FAILED, Knowledge, KnownCustomer, scores_of
 from serving.passage import answered, decided, step
+from serving.reading import Reading
 from serving.scoring import Scorer, feature_values
 from serving.stores.decisions import DecisionStore, MinutesUsed, StoredDecision
 from serving.stores.online import PublishedCustomers
-from serving.stores.patience import Patience, TooSlowError
 
 logger = logging.getLogger("onepoint.serving")
 P = ParamSpec("P")
 Result = TypeVar("Result")
-# What a release may throw at scoring. The customer gets the rules at least, and the log no values.
-MODEL_FAILURES = (LightGBMError, OnePointError, ValueError, ArithmeticError, LookupError, OSError)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What the decision store says before a decision: None where it could not be asked in time."""
-
-    answered: StoredDecision | None
-    facts: tuple[LiveFact, ...]
-    minutes: MinutesUsed
 
 
 class Recommender:
@@ -58,7 +46,7 @@ class Recommender:
 
     Scoring and deciding run in one thread of their own, in the order requests came: the work holds
     the interpreter anyway, and the event loop stays free. What is read is waited for only so long
-    (`Patience`); without it the answer goes out degraded, and every veto holds.
+    (`Reading`); without it the answer goes out degraded, and every veto holds.
     """
 
     def __init__(
@@ -77,16 +65,15 @@ class Recommender:
         self.clock = clock
         self.config = config
         self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onepoint-desk")
-        self._online = Patience("online store", config.read_budget_s)
-        self._log = Patience("decision store", config.read_budget_s)
+        self._reading = Reading(customers, store, rules, clock, config)
         self.knowledge = Knowledge(config.features_stale_after_s)
+        self._pages = CustomerPages(rules, self._reading, self.knowledge)
         self.intake = Intake(store, rules.catalog, clock, config.clock_skew_s)
 
     def close(self) -> None:
         """Finish what is begun, then let go of the files."""
         self._desk.shutdown(wait=True)
-        self._online.close()
-        self._log.close()
+        self._reading.close()
         self.customers.close()
         self.store.close()
 
@@ -121,6 +108,13 @@ class Recommender:
         """Show a decision: to a reviewer the whole record, to its own door the answer."""
         return await self._at_desk(self._show, decision_id, caller)
 
+    async def customer(self, customer_id: str, caller: Key) -> CustomerView:
+        """Show a customer from all sides, as far as a caller may see him.
+
+        `RequestRefused`: 404, the online store does not know him.
+        """
+        return await self._at_desk(self._page, customer_id, caller)
+
     def swap(self, scorer: Scorer) -> Scorer:
         """Score by another release from the next request on; gives back the scorer left.
 
@@ -152,17 +146,17 @@ class Recommender:
         self._check_request(request)
         now = self.clock.now()
         as_of = request.as_of or now
-        known, degraded = self._known(request, as_of)
+        known, degraded = self._reading.before_a_decision(request, as_of)
         if known.answered is not None:
             return known.answered
-        if as_of > now + self._skew:
+        if as_of > now + self._reading.skew:
             raise RequestRefused.at(
                 422,
                 "as_of",
                 f"{in_words(as_of)} is in the future (now: {in_words(now)})",
                 "leave it out",
             )
-        record, unread = self._published(request.customer_id, as_of)
+        record, unread = self._reading.published(request.customer_id, as_of)
         degraded += unread
         if record is None or degraded:
             # Where facts are missing, an opt-out may be among them.
@@ -172,49 +166,8 @@ class Recommender:
             customer = self.knowledge.of(record, store, known.facts, as_of, self.scorer)
         return self._drawn(request, audience, as_of, customer, known.minutes)
 
-    def _known(self, request: RecommendRequest, as_of: datetime) -> tuple[_Known, tuple[str, ...]]:
-        """Ask the decision store for an answer already given, live facts and minutes used."""
-        since = facts_since(self.customers.published_at, as_of)
-        # Without an `as_of` all that was received counts, whatever our clocks make of it.
-        until = as_of if request.as_of else self.clock.latest() + self._skew
-
-        def ask() -> _Known:
-            minutes = minutes_on_day(self.store, self.rules, as_of)
-            found = self.store.known(request.customer_id, request.request_id, since, until)
-            return _Known(*found, minutes)
-
-        try:
-            with step("read"):
-                return self._log.read(ask), ()
-        except (StoreError, TooSlowError) as error:
-            logger.warning("degraded: %s", error)
-            return _Known(None, (), MinutesUsed()), ("decision store: not read",)
-
-    def _published(
-        self, customer_id: str, as_of: datetime
-    ) -> tuple[OnlineRecord | None, tuple[str, ...]]:
-        try:
-            with step("read"):
-                record = self._online.read(lambda: self.customers.read(customer_id))
-        except (OnlineStoreError, TooSlowError) as error:
-            logger.warning("degraded: %s", error)
-            slow = isinstance(error, TooSlowError)
-            return None, ("online store: too slow" if slow else "online store: unreadable",)
-        if record is None:
-            raise RequestRefused.at(
-                404,
-                "customer_id",
-                f"'{customer_id}' is not in the online store",
-                "check the id; new customers are known after the next publication",
-            )
-        if as_of < record.as_of:
-            raise RequestRefused.at(
-                422,
-                "as_of",
-                f"{in_words(as_of)} lies before the customer's features ({in_words(record.as_of)})",
-                "ask for a later moment, or leave as_of out",
-            )
-        return record, ()
+    def _page(self, customer_id: str, caller: Key) -> CustomerView:
+        return self._pages.of(customer_id, caller, self.clock.now(), self.scorer)
 
     def _drawn(
         self,
@@ -228,12 +181,9 @@ class Recommender:
         stages = stages_for(request.intent, state, self.rules)
         scores: Scores | None = None
         if features is not None:
-            try:
-                with step("score"):
-                    scores = self.scorer.by_models(features, stages, request.intent)
-            except MODEL_FAILURES as error:
-                logger.error("degraded: the models failed (%s)", type(error).__name__)
-                features, degraded = None, (*degraded, "models: failed")
+            scores = scores_of(features, stages, self.scorer, request.intent)
+            if scores is None:
+                features, degraded = None, (*degraded, MODELS_FAILED)
         inputs = DecisionInputs(
             decision_id=_new_id(self.clock.now()),
             audience=audience,
@@ -324,10 +274,6 @@ class Recommender:
             problem = f"no decision '{decision_id}'"
             raise RequestRefused.at(404, "decision_id", problem, "take it from an answer")
         return stored
-
-    @property
-    def _skew(self) -> timedelta:
-        return timedelta(seconds=self.config.clock_skew_s)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _copies(small: Path) -> Iterator[Row]:
         for number in itertools.count():
             for customer, vector, state in con.execute("select * from customers order by 1"):
                 name = f"R{number:04}{customer}"
-                yield name, vector, state.replace(f'"{customer}"', f'"{name}"', 1)
+                yield name, vector, state.replace(f'"{customer}"', f'"{name}"', 1), None
 
 
 def _predict(work: Path, customers: int, processes: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,8 +18,17 @@ from features.state import CustomerState
 
 Vector = npt.NDArray[np.float64]
 
-Row = tuple[str, bytes | memoryview | None, str]
-"""A customer as written: id, vector (float64, little-endian; None without features), state JSON."""
+Row = tuple[str, bytes | memoryview | None, str, str | None]
+"""A customer as written: id, vector (float64, little-endian; None without features), state JSON,
+and tags (`features.tags.packed`; None without), which are kept apart: decisions do not read them.
+"""
+
+
+def batches(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
+    """Give rows as they come, up to ``most`` at once."""
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, most)):
+        yield batch
 
 
 class OnlineStoreError(OnePointError):
@@ -57,6 +68,9 @@ class Published(Protocol):
 
     def get(self, customer_id: str) -> tuple[bytes | None, str | bytes] | None:
         """Give a customer's vector and state as written; None for who is not there."""
+
+    def tags(self, customer_id: str) -> str | bytes | None:
+        """Give a customer's tags as written; None for who has none there."""
 
     def customer_ids(self) -> list[str]:
         """Give all customers, in order of id."""

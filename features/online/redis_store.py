@@ -4,6 +4,7 @@ Keys, under the prefix of the address:
 
 - ``current``: JSON of the generation that is read, the one before it, and what a `StoreMeta` says;
 - ``<generation>:<customer_id>``: a customer's vector and state;
+- ``tags:<generation>:<customer_id>``: his tags, where they were published;
 - ``ids:<generation>``: a list of lists of its customers, in JSON: what `customer_ids` reads, and
   what a generation is removed by, without a scan of a Redis that others use too;
 - ``generations``: those that have keys; ``writing``: the one being written; ``counter``.
@@ -30,7 +31,13 @@ from redis.retry import Retry
 
 from features.config import StrictConfig
 from features.online.location import RedisAddress
-from features.online.record import OnlineStoreError, OnlineStoreUnreachable, Row, StoreMeta
+from features.online.record import (
+    OnlineStoreError,
+    OnlineStoreUnreachable,
+    Row,
+    StoreMeta,
+    batches,
+)
 
 BATCH = 500
 """Customers written at once, some 2 MB: Redis answers others in between."""
@@ -73,7 +80,7 @@ def write_redis(address: RedisAddress, meta: StoreMeta, rows: Iterable[Row]) -> 
     with _telling(address), contextlib.closing(_client(address, WRITE_TIMEOUT_S)) as client:
         writer = _Writer(client, address)
         try:
-            written = sum(writer.write(batch) for batch in _batches(rows))
+            written = sum(writer.write(batch) for batch in batches(rows, BATCH))
             writer.finish(meta)
         except BaseException:
             # where Redis itself is the trouble the next publish removes it
@@ -81,12 +88,6 @@ def write_redis(address: RedisAddress, meta: StoreMeta, rows: Iterable[Row]) -> 
                 writer.remove(writer.generation)
             raise
     return written
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while batch := list(itertools.islice(iterator, BATCH)):
-        yield batch
 
 
 class _Writer:
@@ -107,7 +108,12 @@ class _Writer:
         """Write some customers at once, and first of all who they are."""
         values = {
             self._key(self.generation, customer): pack(vector, state)
-            for customer, vector, state in batch
+            for customer, vector, state, _ in batch
+        }
+        values |= {
+            self._key("tags", self.generation, customer): tags.encode()
+            for customer, _, _, tags in batch
+            if tags is not None
         }
         with self._as_the_newest() as pipe:
             pipe.rpush(self._key("ids", self.generation), json.dumps([row[0] for row in batch]))
@@ -128,7 +134,9 @@ class _Writer:
         """Remove all keys of a generation; what is cut off half-way can be done again."""
         ids = self._key("ids", generation)
         while batch := self._client.lindex(ids, 0):
-            self._client.unlink(*(self._key(generation, one) for one in json.loads(batch)))
+            whose = json.loads(batch)
+            self._client.unlink(*(self._key(generation, one) for one in whose))
+            self._client.unlink(*(self._key("tags", generation, one) for one in whose))
             self._client.lpop(ids)
         self._client.srem(self._key("generations"), generation)
 
@@ -199,6 +207,12 @@ class RedisStore:
                 "store again"
             )
         return None
+
+    def tags(self, customer_id: str) -> str | bytes | None:
+        """Give a customer's tags as written; None for who has none there."""
+        with _telling(self._address):
+            key = _key(self._address, "tags", self._generation, customer_id)
+            return cast("bytes | None", self._client.get(key))
 
     def customer_ids(self) -> list[str]:
         """Give all customers, in order of id."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from features.online.record import OnlineStoreError, Row, StoreMeta
+from features.online.record import OnlineStoreError, Row, StoreMeta, batches
 
+BATCH = 1_000
 PAGE_BYTES = 16_384
 """A row has a few kilobytes: pages of the default size would hold one and waste the rest."""
 
@@ -51,9 +52,17 @@ def _write(con: sqlite3.Connection, meta: StoreMeta, rows: Iterable[Row]) -> int
     con.execute(
         "create table customers (customer_id text primary key, vector blob, state text not null)"
     )
-    written = con.executemany("insert into customers values (?, ?, ?)", rows).rowcount
+    # apart from the customers, whose pages are read for every decision
+    con.execute("create table tags (customer_id text primary key, held text not null)")
+    written = 0
+    for batch in batches(rows, BATCH):
+        customers = ((customer, vector, state) for customer, vector, state, _ in batch)
+        con.executemany("insert into customers values (?, ?, ?)", customers)
+        tagged = ((customer, held) for customer, _, _, held in batch if held is not None)
+        con.executemany("insert into tags values (?, ?)", tagged)
+        written += len(batch)
     con.execute("commit")
-    return max(written, 0)
+    return written
 
 
 @contextmanager
@@ -147,6 +156,11 @@ class SqliteStore:
             "select vector, state from customers where customer_id = ?", (customer_id,)
         )
         return rows[0] if rows else None
+
+    def tags(self, customer_id: str) -> str | bytes | None:
+        """Give a customer's tags as written; None for who has none there."""
+        rows = self._rows("select held from tags where customer_id = ?", (customer_id,))
+        return rows[0][0] if rows else None
 
     def customer_ids(self) -> list[str]:
         """Give all customers, in order of id."""

@@ -14,6 +14,7 @@ from features.online.record import OnlineRecord, OnlineStoreError, Published, Ve
 from features.online.redis_store import RedisStore
 from features.online.sqlite_store import SqliteStore
 from features.state import CustomerState
+from features.tags.packed import PublishedTag, read_tags
 
 
 class OnlineStore:
@@ -45,6 +46,17 @@ class OnlineStore:
             raise OnlineStoreError(
                 f"{self._published.where}: a customer's record is damaged ({_reason(error)}); "
                 "publish it again"
+            ) from None
+
+    def tags(self, customer_id: str) -> list[PublishedTag] | None:
+        """Tags the customer had when he was published; None where none were published of him."""
+        text = self._published.tags(customer_id)
+        try:
+            return None if text is None else read_tags(text, self.as_of)
+        except ValueError as error:
+            raise OnlineStoreError(
+                f"{self._published.where}: a customer's tags are damaged ({_reason(error)}); "
+                "publish them again"
             ) from None
 
     def _vector(self, vector: bytes | None) -> Vector | None:

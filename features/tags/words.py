@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from features.bank import Bank
-from features.catalog import Names
+from features.catalog import Catalog, Names
 from features.customer.asset_size import CLASS_NAMES
 from features.tags.book import TagSettings
 
@@ -197,19 +197,22 @@ class Vocabulary:
         return Names(zh="、".join(one.zh for one in found), en=", ".join(one.en for one in found))
 
 
-def vocabulary(bank: Bank, as_of: datetime) -> Vocabulary:
-    """Gather what the catalog and the bank's own tables call things."""
-    catalog = bank.catalog
+def catalog_words(catalog: Catalog) -> dict[str, Names]:
+    """Gather what the contract and the catalog call things."""
     words = dict(WORDS)
     words |= {channel.id: channel.names for channel in catalog.channels}
     words |= {offer.id: offer.names for offer in catalog.offers}
+    return words
+
+
+def vocabulary(bank: Bank, as_of: datetime) -> Vocabulary:
+    """Gather what the catalog and the bank's own tables call things."""
+    words = catalog_words(bank.catalog)
     if bank.has("orgs"):
-        words |= {
-            row["org_id"]: _with_id(row["org_id"], row["name"]) for row in _rows(bank, "orgs")
-        }
+        words |= {row["org_id"]: with_id(row["org_id"], row["name"]) for row in _rows(bank, "orgs")}
     if bank.has("staff"):
         words |= {
-            row["staff_id"]: _with_id(row["staff_id"], row["name"], words[row["role"]])
+            row["staff_id"]: with_id(row["staff_id"], row["name"], words[row["role"]])
             for row in _rows(bank, "staff")
         }
     return Vocabulary(words, as_of, ZoneInfo(bank.config.time_zone))
@@ -220,7 +223,7 @@ def _rows(bank: Bank, table: str) -> list[dict[str, str]]:
     return rows
 
 
-def _with_id(own_id: str, name: str | None, role: Names | None = None) -> Names:
+def with_id(own_id: str, name: str | None, role: Names | None = None) -> Names:
     """Name somebody or some place, with the id that colleagues look it up by."""
     roles = ("", "") if role is None else (role.zh, role.en)
     return Names(zh=_listed(name, own_id, roles[0]), en=_listed(name, own_id, roles[1]))

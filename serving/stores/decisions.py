@@ -21,7 +21,7 @@ from serving.contract import Outcome, OutcomeReceipt
 from serving.errors import RequestRefused, StoreError, in_words
 from serving.events import Event, FactKind
 from serving.facts import LiveFact, Place, event_body, fact_of
-from serving.keys import not_your_door, opened
+from serving.keys import EVERY_CHANNEL, Key, not_your_door, opened
 from serving.stores.engine import cause, open_engine
 from serving.stores.journal import Journal
 from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES, PLACES, STORE_FACTS
@@ -81,6 +81,11 @@ _DECIDED = select(DECISIONS.c.customer_id, DECISIONS.c.channel, DECISIONS.c.as_o
     DECISIONS.c.decision_id == bindparam("decision_id")
 )
 _OUTCOMES_OF = select(OUTCOMES).where(OUTCOMES.c.decision_id == bindparam("decision_id"))
+_RECENT = (
+    select(DECISIONS.c.decision_id, DECISIONS.c.as_of, DECISIONS.c.channel, DECISIONS.c.audience)
+    .where(DECISIONS.c.customer_id == bindparam("customer_id"))
+    .order_by(DECISIONS.c.as_of.desc(), DECISIONS.c.decision_id.desc())
+)
 _PLACES_OF = select(PLACES).where(PLACES.c.decision_id == bindparam("decision_id"))
 
 
@@ -97,6 +102,17 @@ class StoredDecision:
     as_of: datetime
     record: bytes
     answer: bytes
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A decision as its tables tell it, without its record; outcomes in order of time."""
+
+    decision_id: str
+    as_of: datetime
+    channel: str
+    places: tuple[Place, ...]
+    outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True)
@@ -155,8 +171,7 @@ class DecisionStore:
             for orphan in connection.execute(_OUTCOMES_OF, asked).mappings().all():
                 if not told_by(orphan, decision.channel):
                     continue
-                outcome = Outcome(**{name: orphan[name] for name in Outcome.model_fields})
-                _add_fact(connection, outcome, decision.customer_id, places)
+                _add_fact(connection, _outcome(orphan), decision.customer_id, places)
             return decision
 
         return await self.journal.write(insert_or_find)
@@ -227,6 +242,43 @@ class DecisionStore:
             found = connection.execute(_FACTS, times).all()
         return None, tuple(LiveFact(kind, at, json.loads(body)) for kind, at, body in found)
 
+    def recent(self, customer_id: str, caller: Key, limit: int) -> list[Remembered]:
+        """Find a customer's last decisions that a caller may read, newest first.
+
+        They are of the caller's own doors and, for a customer's screen, answers to such a screen.
+        """
+        with self.reading() as connection:
+            query = _RECENT
+            if EVERY_CHANNEL not in caller.channels:
+                query = query.where(DECISIONS.c.channel.in_(caller.channels))
+            if caller.audience == "customer":
+                query = query.where(DECISIONS.c.audience == "customer")
+            asked = {"customer_id": customer_id}
+            found = connection.execute(query.limit(limit), asked).mappings().all()
+            ids = [row["decision_id"] for row in found]
+            places, outcomes = (
+                connection.execute(
+                    select(table).where(table.c.decision_id.in_(ids)).order_by(order)
+                )
+                .mappings()
+                .all()
+                for table, order in ((PLACES, PLACES.c.rank), (OUTCOMES, OUTCOMES.c.occurred_at))
+            )
+        return [
+            Remembered(
+                row["decision_id"],
+                row["as_of"],
+                row["channel"],
+                tuple(_place(one) for one in places if one["decision_id"] == row["decision_id"]),
+                tuple(
+                    _outcome(one)
+                    for one in outcomes
+                    if one["decision_id"] == row["decision_id"] and told_by(one, row["channel"])
+                ),
+            )
+            for row in found
+        ]
+
     def facts_of_all(self, since: datetime, until: datetime) -> dict[str, tuple[LiveFact, ...]]:
         """Read the live facts of all customers from ``since`` to ``until``, oldest first."""
         found: dict[str, list[LiveFact]] = {}
@@ -273,6 +325,14 @@ def decision_of(row: RowMapping) -> StoredDecision:
     return StoredDecision(**fields)
 
 
+def _place(row: RowMapping) -> Place:
+    return Place(**{name: row[name] for name in Place.__dataclass_fields__})
+
+
+def _outcome(row: RowMapping) -> Outcome:
+    return Outcome(**{name: row[name] for name in Outcome.model_fields})
+
+
 def _of_same_request(connection: Connection, decision: StoredDecision) -> StoredDecision:
     asked = {"customer_id": decision.customer_id, "request_id": decision.request_id}
     found = connection.execute(_BY_REQUEST, asked).mappings().first()
@@ -300,7 +360,7 @@ def _add_outcome(
         if not opened(doors, decided["channel"]):
             raise not_your_door(doors, decided["channel"], f"{place}decision_id")
         rows = connection.execute(_PLACES_OF, asked).mappings().all()
-        places = [Place(**{name: row[name] for name in Place.__dataclass_fields__}) for row in rows]
+        places = [_place(row) for row in rows]
         _check(place, outcome, decided["as_of"] - timedelta(seconds=earliest_s), places)
     if stored and decided is not None:
         _add_fact(connection, outcome, decided["customer_id"], places)

@@ -13,6 +13,7 @@ from features.online import (
     OnlineStoreUnreachable,
     RedisAddress,
 )
+from features.tags.packed import PublishedTag
 
 RETRY_S = 1.0
 """A store that cannot be opened is left alone that long: nobody waits for it in every answer."""
@@ -60,6 +61,14 @@ class PublishedCustomers:
             if self._store is not None and self._may_be_old() and not self._store.is_current():
                 self.close()
             return self.current().read(customer_id)
+        except OnlineStoreUnreachable as error:
+            self._failed(error)
+            raise
+
+    def tags(self, customer_id: str) -> list[PublishedTag] | None:
+        """Give the tags of a customer in the store that was read last; None where it has none."""
+        try:
+            return self.current().tags(customer_id)
         except OnlineStoreUnreachable as error:
             self._failed(error)
             raise

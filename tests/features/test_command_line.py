@@ -1,6 +1,7 @@
 """`python -m features`: what it prints, its exit codes, and nothing half-written."""
 
 import json
+from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
@@ -225,6 +226,10 @@ def test_publish_writes_a_store_of_the_releases_features(features, asked, releas
         assert store.version == last_json(out)["version"]
         assert store.as_of == clock
         assert store.read("old_branch").state.holdings[1].offer == "deposit_1y"
+        held = {one.code: one for one in store.tags("old_branch")}
+        assert held["maturity_30d"].parts["product"] == "deposit_1y"
+        assert held["maturity_30d"].expires_at == clock + timedelta(days=1, hours=23)
+        assert store.tags("nobody") is None
 
 
 def test_a_failed_publish_leaves_the_old_store(features, bank, asked, release, tmp_path):

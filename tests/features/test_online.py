@@ -25,6 +25,7 @@ from features.registry import available_features
 from features.spine import customers_at
 from features.state import CustomerState
 from features.states import customer_states
+from features.tags.registry import available_tags
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = FeatureSet(names=("a", "b"), groups={"a": "g", "b": "g"}, vocabularies={})
@@ -99,7 +100,7 @@ def test_what_is_published_is_read(published, learned, records, clock):
 def test_a_spine_is_published_as_its_records_are(where, learned, records, example_source, clock):
     spine = customers_at(example_source, [clock])
     said = []
-    assert publish_customers(where, learned, spine, clock, said.append) == 8
+    assert publish_customers(where, learned, spine, clock, progress=said.append) == 8
     assert said[-1] == "states"
     with OnlineStore(where) as store:
         for customer, vector, state in records:
@@ -112,18 +113,26 @@ def test_a_spine_in_parts_is_the_same(where, learned, records, example_source, c
     def tables():
         return set(example_source.con.sql("show tables").fetchall())
 
-    monkeypatch.setattr("features.online.publishing.AT_ONCE", 3)
-    spine = customers_at(example_source, [clock])
+    monkeypatch.setattr("features.online.publishing.AT_ONCE", 5)
+    spine, tags = customers_at(example_source, [clock]), available_tags(example_source, ["org"])
     before = tables()
     said = []
-    assert publish_customers(where, learned, spine, clock, said.append) == 8
-    assert said.count("states") == 3
+    assert publish_customers(where, learned, spine, clock, tags, said.append) == 8
+    assert said.count("states") == 2
     assert tables() == before
     with OnlineStore(where) as store:
         assert store.customer_ids() == [customer for customer, _, _ in records]
         for customer, vector, state in records:
             assert store.read(customer).vector.tobytes() == vector.tobytes()
             assert store.read(customer).state == state
+            managers = [one.value for one in store.tags(customer) if one.code == "managed_by"]
+            assert managers == ([state.owner.staff_id] if state.owner else [])
+        assert any(state.owner for _, _, state in records)
+    publish(where, learned, clock, records[:1])
+    publish(where, learned, clock, records[:1])
+    assert left_behind(where) == isinstance(where, RedisAddress) * 2  # the generation before
+    with OnlineStore(where) as store:
+        assert store.tags(records[0][0]) is None
 
 
 def test_every_bit_of_a_vector_stays(where, clock):

@@ -22,7 +22,8 @@ from features.sources import CONFIGS, Source, open_source
 from features.spine import customers_at
 from features.tables import TABLES
 from features.tags.book import ALL_GROUPS, load_tag_book
-from features.tags.build import build_tags, held_tags
+from features.tags.build import building_tags, held_tags
+from features.tags.packed import PublishedTag, read_tags, tag_texts
 from features.tags.registry import all_tags, available_tags
 from features.tags.tag import ENDS, part_column
 
@@ -92,12 +93,14 @@ def group(request):
 
 @pytest.fixture(scope="module")
 def built(group, tmp_path_factory):
-    """Rows of tags by customer, and the tags."""
+    """Rows of tags by customer, the tags, and the same as they are published."""
     source = bank_of(group, tmp_path_factory.mktemp(group))
     tags = available_tags(source, [group])
     assert tags.lost == ()
-    table = build_tags(customers_at(source, [NOW]), tags)
-    return {row["customer_id"]: row for row in table.to_pylist()}, tags
+    with building_tags(customers_at(source, [NOW]), tags) as frame:
+        rows, texts = source.arrow(frame).to_pylist(), tag_texts(frame, tags).to_pylist()
+    by_customer = {row["customer_id"]: row for row in rows}
+    return by_customer, tags, dict(zip(by_customer, texts, strict=True))
 
 
 def test_each_tag_has_cases_of_both_kinds(group):
@@ -107,7 +110,7 @@ def test_each_tag_has_cases_of_both_kinds(group):
 
 
 def test_who_has_it_and_who_just_has_not(group, built):
-    rows, tags = built
+    rows, tags, _ = built
     wrong = []
     for code, customer, has, case in cases_of(group):
         row = rows[customer]
@@ -135,6 +138,22 @@ def test_who_has_it_and_who_just_has_not(group, built):
     assert wrong == []
 
 
+def test_what_is_published_is_what_he_has(built):
+    rows, tags, texts = built
+    for customer, row in rows.items():
+        held = [
+            PublishedTag(one.tag.code, one.value, one.parts, one.expires_at)
+            for one in held_tags(row, tags)
+        ]
+        assert read_tags(texts[customer], NOW) == held
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": [1, {}, null]}', '{"a": [1]}'])
+def test_a_damaged_text_is_told(text):
+    with pytest.raises(ValueError):  # noqa: PT011 (whatever JSON says, or ours)
+        read_tags(text, NOW)
+
+
 def same(told, expected) -> bool:
     if isinstance(expected, dict):
         return told.keys() == expected.keys() and all(same(told[k], expected[k]) for k in expected)
@@ -147,7 +166,7 @@ def same(told, expected) -> bool:
 
 def test_having_and_not_having_differ(group, built):
     """A value that is the same on both sides of the threshold would tell nothing."""
-    rows, tags = built
+    rows, tags, _ = built
     for tag in tags.tags:
         values = {True: set(), False: set()}
         for code, customer, has, _ in cases_of(group):

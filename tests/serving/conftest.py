@@ -61,6 +61,21 @@ GROUPS = {
 FEATURES = FeatureSet(names=tuple(GROUPS), groups=GROUPS, vocabularies={})
 
 
+TAGS = {
+    "C_MATURES": (
+        '{"tier_aum":[3.0,{},7.0],"churn_risk":[1.0,{"outflow_share":0.6},7.0],'
+        '"fatigue":[2.0,{},0.25],'
+        '"maturity_30d":[1.0,{"product":"deposit_1y","amount_cny":100000.0,"date_days":2.375},'
+        '2.375],"dnc":[1.0,{"human_call":1.0},1.0],"kyc_gap":[1.0,{"gender":1.0},30.0],'
+        '"managed_by":["S00001",{"date_days":-30.0},31.0],"gone_since":[1.0,{},31.0]}'
+    ),
+    "C_OPTED_OUT": '{"tier_aum":[3.0,{},7.0],"no_personalisation":[1.0,{},1.0]}',
+    "C_PLAIN": "{}",
+    PLANTED: '{"managed_by":["S00001",{},31.0]}',
+}
+"""What was published of their tags; of the others nothing."""
+
+
 def train_release(folder: Path, catalog_name: str = "bank", luck: int = 7) -> Release:
     """A real release in a second: the rich start funds, the old choose the teller."""
     catalog = load_catalog(CATALOGS / catalog_name)
@@ -185,7 +200,7 @@ class Bank:
 def bank(tmp_path_factory) -> Bank:
     folder = tmp_path_factory.mktemp("bank")
     train_release(folder / "release")
-    publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written())
+    publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written(), TAGS)
     # A machine that runs tests on all its cores may be late; what is late is tested by itself.
     (folder / "service.yaml").write_text(
         "service: {deadline_s: 10, read_budget_s: 5, drain_s: 0}\n"

@@ -1,0 +1,148 @@
+"""What a request must know, read from both stores in the time that an answer can afford.
+
+What could not be read in that time is named, and the answer goes out without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from features.online import OnlineRecord, OnlineStoreError
+from features.tags.packed import PublishedTag
+from serving.config import Clock, ServiceConfig
+from serving.contract import RecommendRequest
+from serving.counting import minutes_on_day
+from serving.decide.rulebook import Rulebook
+from serving.errors import RequestRefused, StoreError, in_words
+from serving.facts import LiveFact
+from serving.keys import Key
+from serving.known import facts_since
+from serving.passage import step
+from serving.stores.decisions import DecisionStore, MinutesUsed, Remembered, StoredDecision
+from serving.stores.online import PublishedCustomers
+from serving.stores.patience import Patience, TooSlowError
+
+logger = logging.getLogger("onepoint.serving")
+Missing = tuple[str, ...]
+"""What was not read; empty where all was."""
+NO_LOG: Missing = ("decision store: not read",)
+RECENT = 20
+"""Earlier decisions on a customer's page."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the decision store says before a decision; nothing where it was not read."""
+
+    answered: StoredDecision | None = None
+    facts: tuple[LiveFact, ...] = ()
+    minutes: MinutesUsed = field(default_factory=MinutesUsed)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the decision store says of a customer; ``decisions`` is None where it was not read."""
+
+    facts: tuple[LiveFact, ...] = ()
+    decisions: tuple[Remembered, ...] | None = None
+
+
+class Reading:
+    """Reads both stores; use it from one thread."""
+
+    def __init__(
+        self,
+        customers: PublishedCustomers,
+        store: DecisionStore,
+        rules: Rulebook,
+        clock: Clock,
+        config: ServiceConfig,
+    ) -> None:
+        self.customers = customers
+        self.store = store
+        self.rules = rules
+        self.clock = clock
+        self.skew = timedelta(seconds=config.clock_skew_s)
+        self._online = Patience("online store", config.read_budget_s)
+        self._log = Patience("decision store", config.read_budget_s)
+
+    def close(self) -> None:
+        """Let the threads go that read."""
+        self._online.close()
+        self._log.close()
+
+    def before_a_decision(
+        self, request: RecommendRequest, as_of: datetime
+    ) -> tuple[Known, Missing]:
+        """Ask the decision store for an answer already given, live facts and minutes used."""
+        since = facts_since(self.customers.published_at, as_of)
+        # Without an `as_of` all that was received counts, whatever our clocks make of it.
+        until = as_of if request.as_of else self.clock.latest() + self.skew
+
+        def ask() -> Known:
+            minutes = minutes_on_day(self.store, self.rules, as_of)
+            found = self.store.known(request.customer_id, request.request_id, since, until)
+            return Known(*found, minutes)
+
+        try:
+            with step("read"):
+                return self._log.read(ask), ()
+        except (StoreError, TooSlowError) as error:
+            logger.warning("degraded: %s", error)
+            return Known(), NO_LOG
+
+    def past(self, customer_id: str, caller: Key, now: datetime) -> tuple[Past, Missing]:
+        """Ask the decision store for a customer's live facts and his last decisions."""
+        since = facts_since(self.customers.published_at, now)
+        until = self.clock.latest() + self.skew
+
+        def ask() -> Past:
+            _, facts = self.store.known(customer_id, None, since, until)
+            return Past(facts, tuple(self.store.recent(customer_id, caller, RECENT)))
+
+        try:
+            with step("read"):
+                return self._log.read(ask), ()
+        except (StoreError, TooSlowError) as error:
+            logger.warning("degraded: %s", error)
+            return Past(), NO_LOG
+
+    def published(self, customer_id: str, as_of: datetime) -> tuple[OnlineRecord | None, Missing]:
+        """Read a customer as published.
+
+        `RequestRefused`: 404, the store does not know him; 422, ``as_of`` lies before his features.
+        """
+        try:
+            with step("read"):
+                record = self._online.read(lambda: self.customers.read(customer_id))
+        except (OnlineStoreError, TooSlowError) as error:
+            logger.warning("degraded: %s", error)
+            slow = isinstance(error, TooSlowError)
+            return None, ("online store: too slow" if slow else "online store: unreadable",)
+        if record is None:
+            raise RequestRefused.at(
+                404,
+                "customer_id",
+                f"'{customer_id}' is not in the online store",
+                "check the id; new customers are known after the next publication",
+            )
+        if as_of < record.as_of:
+            raise RequestRefused.at(
+                422,
+                "as_of",
+                f"{in_words(as_of)} lies before the customer's features ({in_words(record.as_of)})",
+                "ask for a later moment, or leave as_of out",
+            )
+        return record, ()
+
+    def tags(self, customer_id: str) -> tuple[list[PublishedTag] | None, Missing]:
+        """Read the tags a customer was published with; None where none are there to be read."""
+        try:
+            with step("read"):
+                tags = self._online.read(lambda: self.customers.tags(customer_id))
+        except (OnlineStoreError, TooSlowError) as error:
+            logger.warning("degraded: %s", error)
+            return None, ("tags: unreadable",)
+        return tags, (() if tags is not None else ("tags: none published",))

@@ -17,6 +17,7 @@ ROUTES = [
     ("POST", "/v1/outcomes"),
     ("POST", "/v1/interactions"),
     ("GET", "/v1/decisions/{decision_id}"),
+    ("GET", "/v1/customers/{customer_id}"),
 ]
 TRUE_TO_THE_DOCUMENT = [
     not_a_server_error,

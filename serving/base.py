@@ -28,7 +28,7 @@ from serving.errors import StartError
 from serving.known import Knowledge, KnownCustomer, facts_since
 from serving.scoring import Scorer, feature_values
 from serving.startup import Start, load_rules, scorer_of
-from serving.stores.decisions import DecisionStore, MinutesUsed, open_decision_store
+from serving.stores.decisions import DecisionStore, MinutesUsed
 
 CHUNK = 500
 """Customers scored together: their rows take some 60 MB."""
@@ -214,9 +214,10 @@ def open_base(
     policy: Path | None = None,
     threads: int = 1,
 ) -> Iterator[Base]:
-    """Open the base of a work folder.
+    """Open the base of a work folder, with what was told since it was published.
 
-    ``channel`` None is the bank's app; ``policy`` takes the place of the bank's own.
+    ``channel`` None is the bank's app; ``policy`` takes the place of the bank's own. Nothing is
+    written, and no decision store is made where there is none.
 
     Raises
     ------
@@ -229,8 +230,9 @@ def open_base(
     asked = Asked(as_of, _door(channel, rules), limit)
     with ExitStack() as opened:
         customers = opened.enter_context(OnlineStore(start.work.online_store()))
-        decisions = open_decision_store(start.work.path)
-        opened.callback(decisions.close)
+        decisions = DecisionStore.open_if_there(start.work.path)
+        if decisions is not None:
+            opened.callback(decisions.close)
         stale_after_s = config.features_stale_after_s
         yield Base(rules, scorer, customers, asked, stale_after_s, decisions, threads)
 
@@ -245,7 +247,8 @@ def open_policies(
 ) -> Iterator[list[Base]]:
     """Open the same customers under several policies (None: the bank's own).
 
-    No decision store is opened: nobody's minutes are used yet, and nothing can be stored.
+    No decision store is opened: customers are as published, on a day of which no staff time is
+    used yet, so that the same policies give the same numbers at any hour; nothing can be stored.
     """
     every = [load_rules(start.work, start.catalog, policy) for policy in policies]
     config = load_service_config(start.work)

@@ -61,6 +61,8 @@ def show_answer(
     if not answer.personalised:
         console.print("  [yellow]客户已关闭个性化 · the customer declined personalisation[/yellow]")
     console.print(_places(answer))
+    for line in _why_first(answer):
+        console.print(f"  {line}", highlight=False, markup=False, overflow="fold")
     for line in _small_print(answer):
         console.print(f"  {line}", highlight=False, markup=False, style="dim", soft_wrap=True)
 
@@ -96,7 +98,9 @@ def _places(answer: RecommendResponse) -> Table:
     table.add_column("推荐什么\nwhat", ratio=5, overflow="fold")
     table.add_column("在哪办\nwhere", ratio=5, overflow="fold")
     table.add_column("谁来办\nwho", ratio=3, overflow="fold")
-    table.add_column("为什么\nwhy", ratio=9, overflow="fold")
+    steps = any(place.next_steps for place in answer.recommendations)
+    why = "为什么 → 下一步\nwhy → next" if steps else "为什么\nwhy"
+    table.add_column(why, ratio=9, overflow="fold")
     figures = any(place.p_start is not None for place in answer.recommendations)
     if figures:
         table.add_column("测算\nfigures", no_wrap=True)
@@ -131,7 +135,20 @@ def _who(owner: DecisionOwner) -> str:
 
 
 def _why(place: Recommendation) -> str:
-    return "\n".join(f"·{reason.text.zh}\n {reason.text.en}" for reason in place.reasons)
+    """Write the reasons out and, for staff, what to do now."""
+    said = [("·", reason) for reason in place.reasons]
+    said += [("→", step) for step in place.next_steps or ()]
+    return "\n".join(f"{mark}{one.text.zh}\n {one.text.en}" for mark, one in said)
+
+
+def _why_first(answer: RecommendResponse) -> list[str]:
+    """Say, for staff, why the first place stands before the second; nothing for a customer."""
+    if answer.why_first is None:
+        return []
+    lines = ["第一位为何在前 why the first stands first"]
+    for reason in answer.why_first.reasons:
+        lines += [f"·{reason.text.zh}", f" {reason.text.en}"]
+    return lines
 
 
 def _figures(place: Recommendation) -> str:

@@ -11,7 +11,7 @@ import typer
 from features.errors import OnePointError
 from features.terminal import parse_clock, print_json, stderr, steps
 from serving.batch import Batch, decide_base
-from serving.options import CatalogOption, WorkOption
+from serving.options import CatalogOption, JsonOption, WorkOption
 from serving.startup import choose_start
 
 
@@ -36,7 +36,7 @@ def decide_command(
     without_release: Annotated[
         bool, typer.Option("--without-release", help="no models: rules and popularity only")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Decide on everybody in the online store, as the service would at that moment and door.
 

@@ -11,7 +11,7 @@ from features.source_config import load_source_config
 from features.terminal import parse_clock, print_json, steps
 from serving.config import Clock, WorkFolder
 from serving.exporting import export
-from serving.options import CatalogOption, ClockOption, WorkOption
+from serving.options import CatalogOption, ClockOption, JsonOption, WorkOption
 from serving.startup import catalog_name, choose_start, load_rules
 from serving.stores.log import PAGE, DecisionLog
 
@@ -33,7 +33,7 @@ def export_command(
     ] = None,
     catalog: CatalogOption = None,
     clock: ClockOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write decisions, outcomes and live events as Parquet tables and a source to train from."""
     start = choose_start(work, catalog, parse_clock(clock) if clock else None, False)

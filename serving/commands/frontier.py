@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from features.errors import OnePointError
-from features.terminal import parse_clock, print_json, steps
+from features.terminal import print_json, steps
 from serving.base import open_policies, sample
 from serving.front_desk import WIDTH
 from serving.frontier import DIALS, Frontier, trace
-from serving.options import CatalogOption, ClockOption, WorkOption
-from serving.startup import choose_start
+from serving.options import (
+    AsOfOption,
+    CatalogOption,
+    ClockOption,
+    DoorOption,
+    JsonOption,
+    SampleOption,
+    WorkOption,
+    start_at,
+)
 
 
 def frontier_command(
@@ -25,28 +33,22 @@ def frontier_command(
     points: Annotated[
         str, typer.Option("--points", help="dials to try (CNY a point), at least two")
     ] = ",".join(map(str, DIALS)),
-    customers: Annotated[
-        Optional[int],  # noqa: UP045 (typer reads it)
-        typer.Option("--customers", min=2, help="a fixed sample of so many; default: everybody"),
-    ] = None,
-    channel: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--channel", help="the door they stand at; default: the bank's app"),
-    ] = None,
-    as_of: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--as-of", help="the moment, as in 2026-07-01T10:00+08:00; default: now"),
-    ] = None,
+    customers: SampleOption = None,
+    channel: DoorOption = None,
+    as_of: AsOfOption = None,
     catalog: CatalogOption = None,
     clock: ClockOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Sweep the dial experience_cny, draw experience against value, price a point of experience."""
+    """Sweep the dial experience_cny, draw experience against value, price a point of experience.
+
+    Customers are taken as they were published, on a day of which no staff time is used yet: what
+    was told since is left out, so that the same words give the same numbers at any hour.
+    """
     if out.suffix.lower() != ".png" or not out.parent.is_dir():
         raise OnePointError(f"--out {out}: give a .png in a folder that exists")
     dials = _dials(points)
-    start = choose_start(work, catalog, parse_clock(clock) if clock else None, False)
-    moment = parse_clock(as_of) if as_of or start.clock is None else start.clock
+    start, moment = start_at(work, catalog, clock, as_of)
     with open_policies(start, [None], moment, channel) as [base]:
         chosen = sample(base.customer_ids(), customers)
         with steps("sweeping the dial", len(chosen)) as advance:

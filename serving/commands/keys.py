@@ -14,14 +14,13 @@ from features.terminal import print_json
 from serving.config import CATALOGS, WorkFolder
 from serving.contract import Audience
 from serving.keys import AUDIENCES, EVERY_CHANNEL, VERBS, Verb, add_key, read_keys, revoke_key
-from serving.options import WorkOption
+from serving.options import JsonOption, WorkOption
 from serving.startup import catalog_name
 
 keys_app = typer.Typer(
     no_args_is_help=True,
     help="API keys: each opens some doors and some verbs; a running service follows in a second.",
 )
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
 @keys_app.command()

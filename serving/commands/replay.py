@@ -16,7 +16,7 @@ from serving.config import WorkFolder
 from serving.decide.record import RankedAction
 from serving.decide.rulebook import Rulebook
 from serving.front_desk import WIDTH
-from serving.options import CatalogOption, WorkOption
+from serving.options import CatalogOption, JsonOption, WorkOption
 from serving.replaying import (
     Alternative,
     Replay,
@@ -51,7 +51,7 @@ def replay_command(
         typer.Option("--policy", help="another policy.yaml: shows what would have been"),
     ] = None,
     catalog: CatalogOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Decide stored decisions again, storing nothing: the same bytes (0), or what differs (1)."""
     if every == (decision_id is not None):

@@ -21,7 +21,7 @@ from serving.decide.calendar_days import local_day
 from serving.decide.policy import Policy
 from serving.decide.rulebook import Rulebook, load_rulebook
 from serving.decide.scorecard import OTHERS
-from serving.options import ClockOption
+from serving.options import ClockOption, JsonOption
 from serving.scorecard.checking import LEVELS, check_scorecard
 from serving.scorecard.design import StageDesign, design
 from serving.scorecard.design_page import design_page
@@ -43,7 +43,6 @@ DEFAULT_DAYS = 365
 CatalogArgument = Annotated[
     str, typer.Argument(help="name under configs/catalog, or a folder of that form")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 HtmlOption = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads it)
     typer.Option("--html", help="write a page that opens offline"),

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from features.errors import OnePointError
 from features.terminal import print_json
 from serving.config import WorkFolder
-from serving.options import WorkOption
+from serving.options import JsonOption, WorkOption
 from serving.shadow import Differences, read_differences
 
 
 def shadow_report_command(
     work: WorkOption,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the challengers that ran in the shadow of this folder's service with its answers."""
     folder = WorkFolder(work)

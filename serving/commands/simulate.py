@@ -12,11 +12,20 @@ from rich.table import Table
 
 from features.age_bands import AGE_BANDS
 from features.errors import OnePointError
-from features.terminal import parse_clock, print_json, steps
+from features.terminal import print_json, steps
 from serving.base import Asked, open_policies, sample
 from serving.front_desk import WIDTH
-from serving.options import CatalogOption, ClockOption, WorkOption
-from serving.startup import choose_start
+from serving.options import (
+    AsOfOption,
+    CatalogOption,
+    ClockOption,
+    DoorOption,
+    JsonOption,
+    PlacesOption,
+    SampleOption,
+    WorkOption,
+    start_at,
+)
 
 if TYPE_CHECKING:
     from serving.groups import Group, Parity
@@ -38,21 +47,12 @@ def simulate_command(
         list[Path],
         typer.Option("--policy", help="a policy.yaml; twice, or once against the catalog's own"),
     ],
-    customers: Annotated[
-        Optional[int],  # noqa: UP045 (typer reads it)
-        typer.Option("--customers", min=2, help="a fixed sample of so many; default: everybody"),
-    ] = None,
-    channel: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--channel", help="the door they stand at; default: the bank's app"),
-    ] = None,
-    as_of: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--as-of", help="the moment, as in 2026-07-01T10:00+08:00; default: now"),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=20, help="places of an answer")] = 3,
+    customers: SampleOption = None,
+    channel: DoorOption = None,
+    as_of: AsOfOption = None,
+    limit: PlacesOption = 3,
     source: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[Path],  # noqa: UP045 (typer reads it)
         typer.Option("--source", help="source YAML: brings gender and region for fairness"),
     ] = None,
     data: Annotated[
@@ -61,9 +61,13 @@ def simulate_command(
     ] = None,
     catalog: CatalogOption = None,
     clock: ClockOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object last")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Compare two policies on the same customers and the same luck; nothing is stored."""
+    """Compare two policies on the same customers and the same luck; nothing is stored.
+
+    Customers are taken as they were published, on a day of which no staff time is used yet: what
+    was told since is left out, so that the same words give the same numbers at any hour.
+    """
     if len(policy) > 2:
         raise OnePointError(f"--policy was given {len(policy)} times; two are compared")
     if data is not None and source is None:
@@ -72,8 +76,7 @@ def simulate_command(
     from serving.groups import ATTRIBUTES, read_attributes
     from serving.simulation import simulate
 
-    start = choose_start(work, catalog, parse_clock(clock) if clock else None, False)
-    moment = parse_clock(as_of) if as_of or start.clock is None else start.clock
+    start, moment = start_at(work, catalog, clock, as_of)
     own: list[Path | None] = [None] if len(policy) == 1 else []
     with open_policies(start, [*own, *policy], moment, channel, limit) as [first, second]:
         chosen = sample(first.customer_ids(), customers)

@@ -12,7 +12,7 @@ import typer
 from features.errors import OnePointError
 from features.terminal import print_json
 from serving.config import WorkFolder, load_service_config
-from serving.options import CatalogOption, WorkOption
+from serving.options import CatalogOption, JsonOption, WorkOption
 from serving.releases import (
     WorkerRelease,
     check_features,
@@ -40,7 +40,7 @@ def swap_command(
     wait_s: Annotated[
         float, typer.Option("--wait-s", min=0, help="how long to wait for the workers")
     ] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Swap the release under a running service, in every worker, and wait until all have it."""
     if (release is None) != back:

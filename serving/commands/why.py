@@ -11,16 +11,25 @@ from rich.console import Console
 from rich.table import Table
 
 from features.errors import OnePointError
-from features.terminal import parse_clock, print_json
+from features.terminal import print_json
 from serving.base import Base, open_base
 from serving.config import WorkFolder
 from serving.decide.record import DecisionRecord
 from serving.decide.rulebook import Rulebook
 from serving.decide.rules import GATES
 from serving.front_desk import GATE_NAMES, WIDTH
-from serving.options import CatalogOption, ClockOption, WorkOption
+from serving.options import (
+    AsOfOption,
+    CatalogOption,
+    ClockOption,
+    DoorOption,
+    JsonOption,
+    PlacesOption,
+    WorkOption,
+    start_at,
+)
 from serving.replaying import read_record
-from serving.startup import choose_start, load_rules
+from serving.startup import load_rules
 from serving.stores.log import DecisionLog
 from serving.why import Candidate, CellShown, Survivor, Veto, WhyNot, why_not
 
@@ -43,22 +52,16 @@ def why_command(
     unwanted: Annotated[
         str, typer.Option("--not", metavar="OFFER[/CHANNEL]", help="what was not offered (where)")
     ],
-    channel: Annotated[
-        Optional[str],  # noqa: UP045 (typer reads it)
-        typer.Option("--channel", help="the door the customer stands at; default: the bank's app"),
-    ] = None,
-    as_of: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--as-of", help="the moment, as in 2026-07-01T10:00+08:00; default: now"),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=20, help="places of the answer")] = 3,
+    channel: DoorOption = None,
+    as_of: AsOfOption = None,
+    limit: PlacesOption = 3,
     decision_id: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[str],  # noqa: UP045 (typer reads it)
         typer.Option("--decision", help="a stored decision on the customer, instead of a new one"),
     ] = None,
     catalog: CatalogOption = None,
     clock: ClockOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say which gate, rule and scorecard cell removed an offer, or what stood before it."""
     offer, _, handle = unwanted.partition("/")
@@ -68,8 +71,7 @@ def why_command(
         rules = load_rules(WorkFolder(work), catalog)
         record = _stored(work, decision_id, customer)
     else:
-        start = choose_start(work, catalog, parse_clock(clock) if clock else None, False)
-        moment = parse_clock(as_of) if as_of or start.clock is None else start.clock
+        start, moment = start_at(work, catalog, clock, as_of)
         with open_base(start, moment, channel, limit) as base:
             rules, record = base.rules, _decided_now(base, customer)
     found = why_not(record, rules, offer, handle or None)

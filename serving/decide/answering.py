@@ -200,7 +200,7 @@ def _text(zh: str, en: str) -> Text:
 
 
 def exclusion_values(name: str, reason: str, case: Case) -> Mapping[str, Value]:
-    """Fill in what an offer's exclusion may name: risk levels, and the days of a hold."""
+    """Fill in what an offer's exclusion may name: risk levels, days of a hold, contacts made."""
     offer = case.rules.catalog.offer_by_id[name]
     values: dict[str, Value] = {}
     newest, refusal = case.state.risk_assessment, case.refused.get(offer.id)
@@ -210,6 +210,8 @@ def exclusion_values(name: str, reason: str, case: Case) -> Mapping[str, Value]:
         said = case.refusal_until(refusal, offer)
         values["until"] = day_in_words(said, case.today)
         values["date"] = day_in_words(case.refusal_day(refusal), case.today)
+    if reason == "fatigue_hold":
+        values["n"] = str(len(case.unanswered))
     until = _hold_ends(reason, case)
     if until is not None:
         values["until"] = day_in_words(until, case.today)

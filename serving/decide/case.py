@@ -176,6 +176,22 @@ class Case:
         most = self.rules.policy.caps.by_channel_30_days.get(self.reach.id)
         return date.min if most is None else free_from(self._contacted(self.reach.id), most, 30)
 
+    @cached_property
+    def unanswered(self) -> list[date]:
+        """The days of the last 30 with a contact since he last answered one, newest first."""
+        made = [(utc(one.event_time), one.responded) for one in self.state.contacts]
+        made = [(at, responded) for at, responded in made if at <= self.now]
+        answered = max((at for at, responded in made if responded), default=None)
+        silent = [at for at, _ in made if answered is None or at > answered]
+        days = sorted((local_day(at, self.zone) for at in silent), reverse=True)
+        return [day for day in days if day > self.today - timedelta(days=30)]
+
+    @property
+    def rested_from(self) -> date:
+        """The first day on which his silence no longer keeps us from contacting him."""
+        most = self.rules.policy.caps.unanswered_30_days
+        return date.min if most is None else free_from(self.unanswered, most, 30)
+
     def _contacted(self, channel: str | None = None) -> list[date]:
         """List the days he was contacted (by one channel), newest first."""
         made = (one for one in self.state.contacts if channel in (None, one.channel))

@@ -93,6 +93,13 @@ def channel_cap(case: Case) -> Actions:
     return case.sets.everything if capped else NOTHING
 
 
+@rule("permitted", "fatigue_hold")
+def fatigue_hold(case: Case) -> Actions:
+    """Leave alone who answered none of the contacts he was given of late."""
+    tired = case.outbound and case.rested_from > case.today
+    return case.sets.everything if tired else NOTHING
+
+
 @rule("permitted", "managers_customer")
 def managers_customer(case: Case) -> Actions:
     """Leave who has a manager to him: other managers and the call centre do not contact him."""

@@ -29,11 +29,16 @@ class HourRange(StrictConfig):
 
 
 class Caps(StrictConfig):
-    """The most contacts a customer may get (per day, 7 and 30 days; in all and by channel)."""
+    """The most contacts a customer may get (per day, 7 and 30 days; in all and by channel).
+
+    ``unanswered_30_days``: who answered none of his last so many, all of the last 30 days, is left
+    alone; None: that is no reason.
+    """
 
     per_day: int = Field(ge=0)
     per_7_days: int = Field(ge=0)
     per_30_days: int = Field(ge=0)
+    unanswered_30_days: int | None = Field(None, ge=1)
     by_channel_30_days: dict[str, int] = {}
 
     @model_validator(mode="after")

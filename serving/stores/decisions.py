@@ -22,7 +22,7 @@ from serving.errors import RequestRefused, StoreError, in_words
 from serving.events import Event, FactKind
 from serving.facts import LiveFact, Place, event_body, fact_of
 from serving.keys import EVERY_CHANNEL, Key, not_your_door, opened
-from serving.stores.engine import cause, open_engine
+from serving.stores.engine import cause, is_there, open_engine, open_to_read
 from serving.stores.journal import Journal
 from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES, PLACES, STORE_FACTS
 
@@ -147,6 +147,15 @@ class DecisionStore:
         """Open a SQLite file or a `postgresql://` address; make the tables where they are new."""
         engine = open_engine(address)
         return cls(engine, address if isinstance(address, Path) else None)
+
+    @classmethod
+    def open_if_there(cls, work: Path) -> DecisionStore | None:
+        """Open what `open_decision_store` would, so that nothing can be written.
+
+        None where nothing was ever stored: looking makes no store.
+        """
+        address = _address(work)
+        return cls(open_to_read(address), None) if is_there(address) else None
 
     def close(self) -> None:
         """Write what waits and let go of the database."""
@@ -315,7 +324,11 @@ class DecisionStore:
 
 def open_decision_store(work: Path) -> DecisionStore:
     """Open what the environment names (`ONEPOINT_POSTGRES_URL`), else `decisions.sqlite`."""
-    return DecisionStore.open(os.environ.get("ONEPOINT_POSTGRES_URL") or work / "decisions.sqlite")
+    return DecisionStore.open(_address(work))
+
+
+def _address(work: Path) -> Path | str:
+    return os.environ.get("ONEPOINT_POSTGRES_URL") or work / "decisions.sqlite"
 
 
 def decision_of(row: RowMapping) -> StoredDecision:

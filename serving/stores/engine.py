@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from serving.errors import StoreError
@@ -62,6 +72,25 @@ def open_to_read(address: Path | str, wait_s: float = 10.0) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def is_there(address: Path | str, wait_s: float = 10.0) -> bool:
+    """Whether there is a decision store at an address; looking makes none.
+
+    Raises `StoreError` where a database does not answer.
+    """
+    if isinstance(address, Path):
+        return address.is_file()
+    engine = _engine(address, wait_s, reading=True)
+    try:
+        return inspect(engine).has_table(STORE_FACTS.name)
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"decision store {shown(engine.url)}: cannot be read ({cause(error)}); "
+            "check the address, or unset ONEPOINT_POSTGRES_URL"
+        ) from None
+    finally:
+        engine.dispose()
 
 
 def shown(url: URL) -> str:

@@ -53,6 +53,25 @@ def test_a_customers_page_has_no_figures_and_no_counts(recommender):
     for word in ("figures", "propensity", "candidates", "score"):
         assert word not in page
     assert "why" in page
+    assert "next" not in page
+
+
+def test_staff_read_the_next_step_and_why_the_first_stands_first(recommender):
+    request = RecommendRequest(customer_id="C_MATURES", channel="teller")
+    answer = asyncio.run(recommender.recommend(request, "staff"))
+    told = RecommendResponse.model_validate_json(answer)
+    steps = [step for place in told.recommendations for step in place.next_steps]
+    page = printed(recommender, "C_MATURES")
+    # A cell is folded at its width, so what is looked for is how each sentence begins.
+    for said in steps:
+        assert f"→{said.text.zh[:6]}" in page
+    assert told.why_first.reasons
+    for said in told.why_first.reasons:
+        assert f"·{said.text.zh[:20]}" in page
+        assert said.text.en[:40] in page
+    customers = printed(recommender, "C_MATURES", "customer")
+    assert "→" not in customers
+    assert "first stands first" not in customers
 
 
 def test_brackets_in_a_name_are_no_markup(recommender):

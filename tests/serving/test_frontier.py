@@ -104,7 +104,7 @@ def run(*words):
 
 
 def test_the_command_draws_and_stores_nothing(crowd, tmp_path, monkeypatch):
-    # No decision store is opened: not even one that cannot be reached matters.
+    # What was told since the publication is left out: a store out of reach does not matter.
     monkeypatch.setenv("ONEPOINT_POSTGRES_URL", "postgresql://nobody@127.0.0.1:1/none")
     before = everything_in(crowd.folder)
     words = ("--work", crowd.folder, "--clock", CLOCK, "--customers", 40)

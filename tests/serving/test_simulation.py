@@ -145,7 +145,7 @@ def run(*words):
 
 
 def test_the_command_leaves_no_trace(crowd, tmp_path, monkeypatch):
-    # No decision store is opened: not even one that cannot be reached matters.
+    # What was told since the publication is left out: a store out of reach does not matter.
     monkeypatch.setenv("ONEPOINT_POSTGRES_URL", "postgresql://nobody@127.0.0.1:1/none")
     policy = other_policy(tmp_path, experience_cny=5)
     words = ("--work", crowd.folder, "--clock", CLOCK, "--customers", 60, "--policy", policy)

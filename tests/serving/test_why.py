@@ -148,6 +148,12 @@ def test_the_command_tells_people_and_machines(crowd, environment_of_the_work_fo
     assert "teller" in shown
 
 
+def test_asking_leaves_no_file(crowd, environment_of_the_work_folder):
+    before = sorted(crowd.folder.rglob("*"))
+    run("C0000007", "--work", crowd.folder, "--clock", CLOCK, "--not", "deposit_1y")
+    assert sorted(crowd.folder.rglob("*")) == before
+
+
 def test_names_are_checked_against_what_there_is(crowd, environment_of_the_work_folder):
     words = ("--work", crowd.folder, "--clock", CLOCK)
     with pytest.raises(OnePointError, match="unknown offer 'fund_r9'; did you mean 'fund_r"):

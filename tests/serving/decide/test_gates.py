@@ -59,6 +59,8 @@ def contacts(channel: str, *times: datetime):
     )
 
 
+SILENT = contacts("wecom", NOW - 8 * DAY, NOW - 15 * DAY, NOW - 29 * DAY)
+ANSWERED = SILENT[2].model_copy(update={"responded": True})
 CONTACTED = {"direction": "outbound", "channel": "push"}
 TEXTED = {"direction": "outbound", "channel": "sms", "state_consents": {"sms": True}}
 CALLED = {"direction": "outbound", "channel": "human_call", "state_consents": {"human_call": True}}
@@ -242,6 +244,11 @@ CASES: dict[str, tuple[str, str, dict, dict]] = {
         "deposit_1y", "teller",
         {**TEXTED, "state_contacts": contacts("sms", NOW - 12 * DAY, NOW - 20 * DAY)},
         {**TEXTED, "state_contacts": contacts("push", NOW - 12 * DAY, NOW - 20 * DAY)},
+    ),
+    "fatigue_hold": (
+        "deposit_1y", "teller",
+        {**CONTACTED, "state_contacts": SILENT},
+        {**CONTACTED, "state_contacts": (*SILENT[:2], ANSWERED)},
     ),
     "managers_customer": (
         "deposit_1y", "teller",

@@ -9,6 +9,7 @@ without. 1,000 cases; 100,000 with `ONEPOINT_FULL=1`, which takes minutes.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -76,8 +77,8 @@ REFUSALS = [
     for age in AGES_OF_EVENTS
 ]
 CONTACTS = [
-    PastContact(channel=channel, offer="deposit_1y", event_time=at - age * DAY, responded=False)
-    for channel in ("push", "sms", "human_call", "wecom")
+    PastContact(channel=channel, offer="deposit_1y", event_time=at - age * DAY, responded=yes)
+    for channel, yes in itertools.product(("push", "sms", "human_call", "wecom"), (False, True))
     for at in (MIDNIGHT, MIDNIGHT - timedelta(minutes=1))
     for age in (0, 5, 6, 7, 20, 28, 29)
 ]
@@ -259,6 +260,10 @@ def says_why_not_contacted(inputs):
         return "over the cap"
     if today < date(2026, 7, 2) and in_channel(by) >= CAPS.get(by, 99):
         return "over the channel's cap"
+    last_answer = max((one.event_time for one in state.contacts if one.responded), default=None)
+    silent = [one for one in state.contacts if not last_answer or one.event_time > last_answer]
+    if sum((today - day_of(one.event_time)).days < 30 for one in silent) >= 3:
+        return "over the cap of contacts without an answer"
     if state.owner and by in {
         "ai_call",
         "human_call",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from features.state import BrokenApplication, Holding, Owner, Refusal
 from serving.contract import Intent
 from serving.decide import answer, decide, with_contributions
@@ -25,6 +27,7 @@ CUSTOMERS = {
                 maturity_at=NOW + timedelta(days=2),
             ),
         ),
+        "p_start": {"deposit_1y": 0.3},
         "state_demand_cny": 90_000.0,
         "state_assets_cny": 480_000.0,
         "state_owner": OWN,
@@ -46,12 +49,20 @@ CUSTOMERS = {
         ),
     },
 }  # fmt: skip
+TOLD = ("maturity_soon", "complaint_follow_up", "risk_test_missing")
+"""What each of them is here to hear."""
 
 
-def write_out(rules, make_inputs):
+def write_out(rules, make_inputs, make_scores):
     lines = []
     for name, changes in CUSTOMERS.items():
-        inputs = make_inputs(decision_id="golden", limit=3, **changes)
+        given = dict(changes)
+        if likely := given.pop("p_start", None):
+            given["scores"] = {
+                product: make_scores(rules, p_start=likely.get(product, 0.01))
+                for product in rules.catalog.product_ids
+            }
+        inputs = make_inputs(decision_id="golden", limit=3, **given)
         decision = decide(inputs, rules)
         groups = {"holdings": 0.42, "activity": -0.31, "life_stage": 0.05}
         found = {
@@ -94,8 +105,17 @@ def said(name, reason):
     return f"   {name} [{reason.kind}] {reason.code}: {reason.text.zh} | {reason.text.en}"
 
 
-def test_reasons_are_those_of_the_golden_file(rules, make_inputs, tmp_path):
-    now = write_out(rules, make_inputs)
+@pytest.mark.parametrize(
+    ("situation", "code"),
+    list(zip(CUSTOMERS, TOLD, strict=True)),
+)
+def test_each_customer_hears_what_he_is_here_to_hear(situation, code):
+    customer = GOLDEN.read_text("utf-8").split(f"== {situation} == customer\n")[1]
+    assert f" {code}: " in customer.split("\n== ")[0]
+
+
+def test_reasons_are_those_of_the_golden_file(rules, make_inputs, make_scores, tmp_path):
+    now = write_out(rules, make_inputs, make_scores)
     (tmp_path / GOLDEN.name).write_text(now, "utf-8")
     golden = GOLDEN.read_text("utf-8") if GOLDEN.is_file() else ""
     assert now == golden, f"if this is meant, copy {tmp_path / GOLDEN.name} to {GOLDEN}"

@@ -32,14 +32,17 @@ def refused(offer, day):
     }
 
 
-def contacted(channel, *days, by="push"):
+def contacted(channel, *days, by="push", responded=True):
     return lambda zone: {
         "direction": "outbound",
         "channel": by,
         "state_consents": {"sms": True},
         "state_contacts": tuple(
             PastContact(
-                channel=channel, offer="fund_r2", event_time=local(day, LATE, zone), responded=False
+                channel=channel,
+                offer="fund_r2",
+                event_time=local(day, LATE, zone),
+                responded=responded,
             )
             for day in days
         ),
@@ -80,6 +83,9 @@ HOLDS = {
                         contacted("wecom", "2026-06-01", "2026-06-03", "2026-06-12", "2026-06-20")),
     "two texts in 30 days": ("2026-07-01", "deposit_1y", "teller", "channel_cap",
                              contacted("sms", "2026-06-01", "2026-06-12", by="sms")),
+    "three without an answer": ("2026-07-01", "deposit_1y", "teller", "fatigue_hold",
+                                contacted("wecom", "2026-06-01", "2026-06-12", "2026-06-20",
+                                          responded=False)),
     "restriction": ("2026-07-01", "deposit_1y", "teller", "aml_high",
                     restricted("aml_high", "2026-07-01")),
     "anti-fraud hold": ("2026-07-01", "deposit_1y", "mobile_bank", "anti_fraud_counter_only",

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from serving.errors import StoreError
 from serving.stores import log as decision_log
-from serving.stores.decisions import DecisionStore, StoredDecision
+from serving.stores.decisions import DecisionStore, StoredDecision, open_decision_store
 from serving.stores.engine import open_to_read
 from serving.stores.log import DecisionLog
 
@@ -63,6 +63,29 @@ def test_the_log_cannot_write(store, log):
         with refused, log._engine.begin() as connection:
             connection.execute(text(statement))
     assert log.count() == 1
+
+
+def test_where_nothing_was_stored_a_reader_makes_no_store(address, tmp_path, monkeypatch):
+    monkeypatch.delenv("ONEPOINT_POSTGRES_URL", raising=False)
+    if isinstance(address, str):
+        monkeypatch.setenv("ONEPOINT_POSTGRES_URL", address)
+    for _ in range(2):  # the first look left none for the second to find
+        assert DecisionStore.open_if_there(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    made = open_decision_store(tmp_path)
+    asyncio.run(made.add(decision(1)))
+    there = DecisionStore.open_if_there(tmp_path)
+    assert there.by_id("D001") == decision(1)
+    with pytest.raises(StoreError, match="cannot be written"):
+        asyncio.run(there.prove_writable())
+    there.close()
+    made.close()
+
+
+def test_a_database_out_of_reach_is_not_taken_for_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("ONEPOINT_POSTGRES_URL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(StoreError, match=r"cannot be read .* unset ONEPOINT_POSTGRES_URL"):
+        DecisionStore.open_if_there(tmp_path)
 
 
 def test_opening_a_log_makes_nothing(tmp_path):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from features.errors import did_you_mean
 from serving import metrics
+from serving.about import AboutAnswer
 from serving.contract import (
     Identifier,
     Intent,
@@ -176,6 +177,15 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
     )
     async def customer(customer_id: Identifier, request: Request) -> Response:
         return _json(_bytes(await recommender.customer(customer_id, _caller(request))))
+
+    @app.get(
+        "/v1/about",
+        response_model=AboutAnswer,
+        responses=_problems(401, 403, 429, 503),
+        summary="What the algorithm uses: purpose, data, limits, fairness, and how to opt out",
+    )
+    async def about() -> Response:
+        return _json(_bytes(recommender.about()))
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:

@@ -14,6 +14,7 @@ from features.online import RedisAddress, location
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICE_YAML = ROOT / "configs" / "serving" / "service.yaml"
+ABOUT_YAML = ROOT / "configs" / "serving" / "about.yaml"
 CATALOGS = ROOT / "configs" / "catalog"
 KEYS_FILE_VARIABLE = "ONEPOINT_KEYS_FILE"
 

@@ -14,8 +14,10 @@ from datetime import datetime
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from features.config import load_yaml
 from features.errors import did_you_mean
-from serving.config import Clock, ServiceConfig
+from serving.about import AboutAnswer, AboutTexts, about
+from serving.config import ABOUT_YAML, Clock, ServiceConfig
 from serving.contract import Audience, RecommendRequest, Versions
 from serving.counting import counters_of
 from serving.customer_pages import CustomerPages
@@ -65,6 +67,7 @@ class Recommender:
         self.clock = clock
         self.config = config
         self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onepoint-desk")
+        self._about = load_yaml(ABOUT_YAML, AboutTexts)
         self._reading = Reading(customers, store, rules, clock, config)
         self.knowledge = Knowledge(config.features_stale_after_s)
         self._pages = CustomerPages(rules, self._reading, self.knowledge)
@@ -114,6 +117,10 @@ class Recommender:
         `RequestRefused`: 404, the online store does not know him.
         """
         return await self._at_desk(self._page, customer_id, caller)
+
+    def about(self) -> AboutAnswer:
+        """Say what the algorithm uses at present."""
+        return about(self._about, self.rules, self.scorer.release)
 
     def swap(self, scorer: Scorer) -> Scorer:
         """Score by another release from the next request on; gives back the scorer left.

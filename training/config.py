@@ -40,11 +40,13 @@ class RunConfig(StrictConfig):
     ``heads_from`` takes the sections of sibling YAML files instead of repeating them. Stability and
     faithfulness of explanations are measured on ``explained_rows`` of the test; 0 leaves that out,
     for studies over many banks: it trains the busiest products again with other seeds.
+    ``purpose`` is told to customers who ask what the algorithm uses, in Chinese as ``purpose_zh``.
     """
 
     name: str
     owner: str = "data science"
     purpose: str
+    purpose_zh: str | None = None
     seed: int = 1
     threads: int = Field(default=2, ge=1)
     splits: SplitConfig = SplitConfig()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from features.catalog import Names
 from features.quality.limits import Limits
+from training.about import INTENDED, LIMITS, NOT_INTENDED, group_metric, surely_worse
 from training.breakdown import SEGMENT_POINTS
 from training.provenance import data_hash, git_commit, versions
 from training.report import HeadReport, rules_table
@@ -17,26 +19,6 @@ HEAD_TITLES = {
     "expected_amount": "Expected amount: for how much he buys, if he buys",
     "completion": "Completion: of what is begun at a channel, the share that gets done",
 }
-INTENDED = (
-    "Ranking products for a customer who comes in, and proposing the channel for his next step,"
-    " within a bank's own rules of eligibility, suitability and contact.",
-    "Giving staff and reviewers the reasons for a score.",
-)
-NOT_INTENDED = (
-    "Deciding on credit, prices, limits or insurance cover, or refusing anybody a service.",
-    "Reading a probability as the effect of an offer: it is what happens, not what we change.",
-    "Contacting customers who opted out of personalisation, or explaining them by these models.",
-    "Customers, products or channels the training window had none of; another bank's customers.",
-)
-LIMITS = (
-    "Probabilities are propensities under the contacts and channels of the training window, not"
-    " effects of showing an offer.",
-    "Completion is told by offer, stage and handle, not by the single customer.",
-    "The expected amount is a median, not a mean; where no features are, that of the asset tier.",
-    "Products with fewer than 200 starts before the test share one pooled model.",
-    "Whether an offer is suitable is decided by rules after scoring, never by these models.",
-    "Reasons say what moved the score, not what would move the customer.",
-)
 CARD_TABLES = ("products", "channels", "offers", "completion cells")
 """Tables shown whole in the card; the others are CSV files beside the pictures of each head."""
 
@@ -122,7 +104,7 @@ def _fairness(run: TrainingRun) -> list[str]:
         if not table:
             lines += ["The source tells neither age, gender nor region: fairness cannot be read."]
             continue
-        metric = next(name for name in ("hit_rate_at_3", "accuracy") if name in table[0])
+        metric = group_metric(report)
         mean = report.metrics[metric]
         lines += _table(
             ("segment", "group", metric, "95 % interval", "gap to all", "rows", "verdict"),
@@ -135,7 +117,7 @@ def _fairness(run: TrainingRun) -> list[str]:
                 for row in table
             ),
         )  # fmt: skip
-        worse = [f"{one['segment']} {one['group']}" for one in table if one["high"] < mean]
+        worse = [f"{one['segment']} {one['group']}" for one in surely_worse(report)]
         lines += ["", f"Surely worse: {', '.join(worse) if worse else 'none'}."]
     return lines
 
@@ -225,8 +207,8 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"## {title}", "", *lines]
 
 
-def _bullets(texts: Iterable[str]) -> list[str]:
-    return [f"- {text}" for text in texts]
+def _bullets(texts: Iterable[Names]) -> list[str]:
+    return [f"- {text.en}" for text in texts]
 
 
 def _horizon(text: str) -> str:

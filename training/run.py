@@ -26,6 +26,7 @@ from features.spine import (
     subset,
 )
 from training import targets
+from training.about import about
 from training.amount_head import AmountHead
 from training.choice_head import ChoiceHead
 from training.completion_head import CompletionHead
@@ -144,8 +145,9 @@ def train(
         files={},
     )
     release = Release(
-        out, manifest, feature_set, next_product, preference, completion, amounts, popularity
-    )
+        out, manifest, feature_set, next_product, preference, completion, amounts, popularity,
+        about(config, feature_set, {head: reports[head] for head in config.heads}),
+    )  # fmt: skip
     progress("writing the release")
     rows = {name: len(ids) for name, ids in split.items()}
     reviewed: dict[str, HeadReport] = {head: reports[head] for head in config.heads}

@@ -300,7 +300,7 @@ def _fold_cuts(config: RunConfig, source: Source, test_from: str | None) -> list
 def _identity(config: RunConfig, source: Source, cuts: list[Cuts]) -> str:
     """A hash of all that a loss depends on: only equal ones are trials of one study."""
     told = {
-        "config": config.model_dump(mode="json", exclude={"owner", "purpose"}),
+        "config": config.model_dump(mode="json", exclude={"owner", "purpose", "purpose_zh"}),
         "data": source.fingerprint(),
         "folds": [one.windows() for one in cuts],
     }

@@ -41,6 +41,7 @@ def another_release(release: Path, online: Path, to: Path) -> str:
             CompletionModel.model_validate_json((release / "completion.json").read_text("utf-8")),
             ExpectedAmountModel.load(release),
             Popularity.model_validate_json((release / "popularity.json").read_text("utf-8")),
+            first.about,
         )
         .save(to, x)
         .id

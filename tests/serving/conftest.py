@@ -18,7 +18,7 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from features.catalog import load_catalog
+from features.catalog import Names, load_catalog
 from features.feature_set import FeatureSet
 from features.online import publish
 from features.state import (
@@ -32,6 +32,8 @@ from serving.config import CATALOGS, ROOT, WorkFolder, load_service_config
 from serving.recommender import Recommender
 from serving.startup import choose_start, open_recommender
 from serving.trial_keys import write_trial_keys
+from training.about import ATTRIBUTES, INTENDED, LIMITS, NOT_INTENDED
+from training.models.about import About, Worse
 from training.models.channel_preference import (
     ChannelPreferenceConfig,
     ChannelPreferenceModel,
@@ -124,7 +126,10 @@ def train_release(folder: Path, catalog_name: str = "bank", luck: int = 7) -> Re
         channel_ids=catalog.channel_ids,
         feature_set_version=FEATURES.version,
         time_zone="Asia/Shanghai",
-        windows={},
+        windows={
+            "train": ("2025-06-30T16:00:00+00:00", "2026-03-31T16:00:00+00:00"),
+            "test": ("2026-03-31T16:00:00+00:00", "2026-06-30T16:00:00+00:00"),
+        },
         horizon="30",
         metrics={},
         config={},
@@ -142,6 +147,16 @@ def train_release(folder: Path, catalog_name: str = "bank", luck: int = 7) -> Re
         Popularity(
             offers=dict.fromkeys(products, 0.02),
             channels={one: 1 / len(channels) for one in channels},
+        ),
+        About(
+            owner="data science",
+            purpose=Names(zh="试验", en="a trial"),
+            intended=INTENDED,
+            not_intended=NOT_INTENDED,
+            attributes=(ATTRIBUTES["age_years"],),
+            limits=LIMITS,
+            heads_by_group=("next_product",),
+            worse=(Worse(head="next_product", segment="age band", group="65 and over"),),
         ),
     ).save(folder, x)
 

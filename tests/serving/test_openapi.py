@@ -18,6 +18,7 @@ ROUTES = [
     ("POST", "/v1/interactions"),
     ("GET", "/v1/decisions/{decision_id}"),
     ("GET", "/v1/customers/{customer_id}"),
+    ("GET", "/v1/about"),
 ]
 TRUE_TO_THE_DOCUMENT = [
     not_a_server_error,

@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
+from training.about import about
 from training.model_card import model_card
+from training.models.release import Release
 from training.provenance import NO_GIT, data_hash, git_commit, versions
 
 SECTIONS = [
@@ -74,6 +76,23 @@ def test_a_group_that_is_surely_worse_is_named(small_run, card):
     assert named in told
     line = next(one for one in told.splitlines() if "0.1000 |" in one)
     assert line.endswith("| surely worse |")
+
+
+def test_its_page_for_who_asks_is_in_the_release_in_both_languages(card, small_run):
+    told = Release.load(small_run.release.folder).about
+    assert told == about(small_run.config, small_run.release.feature_set, small_run.reports)
+    assert told.purpose.en == small_run.config.purpose
+    assert told.purpose.zh == small_run.config.purpose_zh != told.purpose.en
+    for texts, title in ((told.intended, SECTIONS[0]), (told.not_intended, SECTIONS[1]),
+                         (told.limits, "Limits")):  # fmt: skip
+        assert [f"- {one.en}" for one in texts] == section(card, title).strip().splitlines()
+        assert all("一" <= one.zh[0] <= "鿿" for one in texts)
+    assert {one.en for one in told.attributes} >= {"age", "gender", "region"}
+    assert told.heads_by_group == ("next_product", "channel_preference")
+    for head in told.heads_by_group:
+        named = [f"{one.segment} {one.group}" for one in told.worse if one.head == head]
+        line = f"Surely worse: {', '.join(named) if named else 'none'}."
+        assert line in section(card, SECTIONS[5])
 
 
 def test_explanations_and_drift_are_measured(card, small_run):

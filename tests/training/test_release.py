@@ -16,9 +16,9 @@ from training.models.release import Golden, Manifest, Release, check_catalog, ch
 from training.run import spine_and_cuts
 
 FILES = (
-    "channel_preference.json", "channel_preference.txt", "completion.json", "expected_amount.json",
-    "expected_amount.txt", "features.json", "golden.json", "next_product.json", "next_product.txt",
-    "popularity.json", "rare_products.txt", "report.json",
+    "about.json", "channel_preference.json", "channel_preference.txt", "completion.json",
+    "expected_amount.json", "expected_amount.txt", "features.json", "golden.json",
+    "next_product.json", "next_product.txt", "popularity.json", "rare_products.txt", "report.json",
 )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_one_row_scores_as_in_a_batch(small_run, x):
 def test_a_spoilt_file_is_named(folder, name):
     path = folder / name
     whole = path.read_bytes()
-    for spoilt in (whole[: len(whole) // 2], b"", whole.replace(b"1", b"2", 1)):
+    for spoilt in (whole[: len(whole) // 2], b"", whole.replace(b"a", b"b", 1)):
         path.write_bytes(spoilt)
         with pytest.raises(ReleaseError, match=f"{name}: its sha256 is not that of the manifest"):
             Release.load(folder)

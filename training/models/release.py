@@ -23,6 +23,7 @@ from features.catalog import Catalog
 from features.config import StrictConfig
 from features.feature_set import FeatureSet
 from training.errors import ReleaseError
+from training.models.about import ABOUT, About
 from training.models.channel_preference import ChannelPreferenceModel
 from training.models.completion import CompletionModel
 from training.models.expected_amount import ExpectedAmountModel
@@ -78,6 +79,7 @@ class Release:
         completion: CompletionModel,
         amounts: ExpectedAmountModel,
         popularity: Popularity,
+        about: About | None = None,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
@@ -87,6 +89,8 @@ class Release:
         self._completion = completion
         self._amounts = amounts
         self._popularity = popularity
+        self.about = about
+        """What it says of itself to who asks what the algorithm uses; None: it says nothing."""
         self._feature_groups = {name: feature_set.groups[name] for name in feature_set.names}
 
     @property
@@ -229,6 +233,7 @@ class Release:
             CompletionModel.model_validate_json(_text(folder, "completion.json")),
             ExpectedAmountModel.load(folder),
             Popularity.model_validate_json(_text(folder, "popularity.json")),
+            About.model_validate_json(_text(folder, ABOUT)) if ABOUT in manifest.files else None,
         )
         release.check_golden(Golden.model_validate_json(_text(folder, "golden.json")))
         return release
@@ -273,6 +278,8 @@ class Release:
             "popularity.json": self._popularity.model_dump_json(indent=1),
             "golden.json": _make_golden(self, x).model_dump_json(),
         }
+        if self.about is not None:
+            files[ABOUT] = self.about.model_dump_json(indent=1)
         for name, text in files.items():
             (folder / name).write_text(text, "utf-8")
         hashes = {path.name: _sha256(path) for path in sorted(folder.iterdir())}

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, Request, Response
+from fastapi import Body, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Discriminator, Tag
 from starlette.exceptions import HTTPException
 
@@ -22,13 +22,12 @@ from serving.contract import (
     OutcomeReceipt,
     OutcomeReceipts,
     Outcomes,
-    Problem,
     RecommendRequest,
     RecommendResponse,
 )
 from serving.customer_view import CustomerView
 from serving.decide.record import DecisionRecord
-from serving.errors import PROBLEM_TYPE, TITLES, RequestRefused, StoreError, problem_body
+from serving.errors import PROBLEM_TYPE, RequestRefused, StoreError, problem_body
 from serving.events import (
     EventsReceipt,
     LiveConsent,
@@ -37,9 +36,21 @@ from serving.events import (
     LiveHolding,
     LiveInteraction,
 )
-from serving.examples import INTERACTIONS, OUTCOMES, RECOMMEND
+from serving.examples import ABOUT as ABOUT_EXAMPLES
+from serving.examples import (
+    ANSWER,
+    CUSTOMER,
+    CUSTOMER_ID,
+    DECISION_ID,
+    EVENTS,
+    INTERACTIONS,
+    OUTCOMES,
+    RECEIPT,
+    RECOMMEND,
+)
 from serving.keys import Key, not_your_door
 from serving.middleware import CALLER
+from serving.openapi import answers, document, problems
 from serving.recommender import Recommender
 
 logger = logging.getLogger("onepoint.serving")
@@ -114,15 +125,16 @@ def build_app(recommender: Recommender) -> FastAPI:
     app.add_exception_handler(StoreError, _on_store_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_failure)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
 
 def _add_routes(app: FastAPI, recommender: Recommender) -> None:
     @app.post(
         "/v1/recommend",
+        operation_id="recommend",
         response_model=RecommendResponse,
-        responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+        responses=answers(ANSWER, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
         summary="What next for this customer, through which door, by whom, and why",
     )
     async def recommend(
@@ -135,8 +147,9 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
 
     @app.post(
         "/v1/outcomes",
+        operation_id="outcomes",
         response_model=OutcomeReceipt | OutcomeReceipts,
-        responses=_problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        responses=answers(RECEIPT, 400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
         summary="What became of one place of a decision, or of up to 100 places",
     )
     async def outcomes(
@@ -151,8 +164,9 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
 
     @app.post(
         "/v1/interactions",
+        operation_id="interactions",
         response_model=EventsReceipt,
-        responses=_problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        responses=answers(EVENTS, 400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
         summary="What happened just now; it takes effect on the next request",
     )
     async def interactions(
@@ -162,32 +176,45 @@ def _add_routes(app: FastAPI, recommender: Recommender) -> None:
 
     @app.get(
         "/v1/decisions/{decision_id}",
+        operation_id="decision",
         response_model=DecisionRecord | RecommendResponse,
-        responses=_problems(401, 403, 404, 422, 429, 503),
+        responses=answers(ANSWER, 401, 403, 404, 422, 429, 503),
         summary="A decision: the whole record for reviewers, the answer for the channel it was of",
     )
-    async def decision(decision_id: Identifier, request: Request) -> Response:
+    async def decision(
+        decision_id: Annotated[Identifier, Path(openapi_examples=DECISION_ID)], request: Request
+    ) -> Response:
         return _json(await recommender.decision(decision_id, _caller(request)))
 
     @app.get(
         "/v1/customers/{customer_id}",
+        operation_id="customer",
         response_model=CustomerView,
-        responses=_problems(401, 403, 404, 422, 429, 503),
+        responses=answers(CUSTOMER, 401, 403, 404, 422, 429, 503),
         summary="A customer from all sides: tags, products, channels, manager, what was decided",
     )
-    async def customer(customer_id: Identifier, request: Request) -> Response:
+    async def customer(
+        customer_id: Annotated[Identifier, Path(openapi_examples=CUSTOMER_ID)], request: Request
+    ) -> Response:
         return _json(_bytes(await recommender.customer(customer_id, _caller(request))))
 
     @app.get(
         "/v1/about",
+        operation_id="about",
         response_model=AboutAnswer,
-        responses=_problems(401, 403, 429, 503),
+        responses=answers(ABOUT_EXAMPLES, 401, 403, 429, 503),
         summary="What the algorithm uses: purpose, data, limits, fairness, and how to opt out",
     )
     async def about() -> Response:
         return _json(_bytes(recommender.about()))
 
-    @app.get("/metrics", include_in_schema=False)
+    @app.get(
+        "/metrics",
+        operation_id="metrics",
+        response_class=PlainTextResponse,
+        responses=problems(401, 403, 429, 503),
+        summary="Prometheus' numbers of all workers",
+    )
     async def prometheus() -> Response:
         made = await asyncio.to_thread(metrics.exposition)
         return Response(made, media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
@@ -281,26 +308,3 @@ async def _on_failure(request: Request, error: Exception) -> Response:
     route = getattr(request.scope.get("route"), "path", "a path without a route")
     logger.error("failed: %s", route, exc_info=error)
     return _problem(RequestRefused(500, "our mistake; it is in the service's log"))
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Problem, "description": TITLES[status]} for status in statuses}
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Describe the routes: errors are problem bodies, every route needs a key."""
-    if app.openapi_schema is None:
-        made = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, routes=app.routes
-        )
-        for path in made["paths"].values():
-            for operation in path.values():
-                for status, response in operation["responses"].items():
-                    if int(status) >= 400:
-                        response["content"] = {
-                            PROBLEM_TYPE: response["content"]["application/json"]
-                        }
-        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        made["security"] = [{"key": []}]
-        app.openapi_schema = made
-    return app.openapi_schema

@@ -84,7 +84,7 @@ _OUTCOMES_OF = select(OUTCOMES).where(OUTCOMES.c.decision_id == bindparam("decis
 _RECENT = (
     select(DECISIONS.c.decision_id, DECISIONS.c.as_of, DECISIONS.c.channel, DECISIONS.c.audience)
     .where(DECISIONS.c.customer_id == bindparam("customer_id"))
-    .order_by(DECISIONS.c.as_of.desc(), DECISIONS.c.decision_id.desc())
+    .order_by(DECISIONS.c.as_of.desc(), DECISIONS.c.stored_at.desc())
 )
 _PLACES_OF = select(PLACES).where(PLACES.c.decision_id == bindparam("decision_id"))
 

@@ -194,6 +194,7 @@ def hand_written() -> list[tuple[str, np.ndarray | None, CustomerState]]:
         customer("C_OPTED_OUT", consents={"personalisation": False}),
         customer("C_CAUTIOUS", risk_assessment=None),
         customer("C_FUTURE", holdings=(deposit,)),
+        customer("C0000042"),
         customer(PLANTED, owner=Owner(**{**owner.model_dump(), "name": PLANTED_NAME})),
     ]
 

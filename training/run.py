@@ -171,15 +171,12 @@ def spine_and_cuts(
         spine = subset(spine, rows["row_id"].to_numpy()[as_of < end])
         return spine, share_cuts(as_of[as_of < end], config.splits, test_from, end)
     horizon = targets.horizon_us(source)
-    first = source.con.sql(
-        "select min(event_time) from (select min(event_time) event_time from interactions)"
-        if source.has("interactions")
-        else "select min(event_time) from holdings"
-    ).fetchall()[0][0]
     # a month's row counts once its horizon is over; the last day may lack its last minutes
     end = microseconds(data_end(source)) + MICROSECONDS_A_DAY if before is None else before
     months = month_starts(
-        moment(first) - timedelta(days=31), moment(end - horizon), source.config.time_zone
+        targets.log_begins(source) - timedelta(days=31),
+        moment(end - horizon),
+        source.config.time_zone,
     )
     cuts = month_cuts(months, config.splits, test_from, end, horizon)
     wanted = [one for one in months if microseconds(one) >= cuts.train]

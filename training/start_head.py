@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,15 @@ import numpy.typing as npt
 from features.customer.demand import RECENT, USUAL
 from features.feature_set import FeatureSet
 from features.sources import Source
-from features.spine import MICROSECONDS_A_DAY, Spine, subset
+from features.spine import (
+    MICROSECONDS_A_DAY,
+    Spine,
+    customers_at,
+    microseconds,
+    moment,
+    month_starts,
+    subset,
+)
 from training import baselines, metrics, targets
 from training.breakdown import ScoredTest, segments_of
 from training.calibration_report import LEAST_POSITIVES, Forecasts, calibrations
@@ -20,6 +30,7 @@ from training.config import RunConfig
 from training.explanations import Asked, measure
 from training.held_out import HeldOutStarts
 from training.models.next_product import NextProductModel
+from training.models.season import MONTHS, Counts
 from training.models.start_learner import NextProductConfig, StartRows
 from training.report import HeadReport, calendar, sample_rows
 from training.window_drift import SAMPLED_ROWS, Window, window_drift
@@ -29,6 +40,8 @@ Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
+DAY = timedelta(days=1)
+YEAR = timedelta(days=366)
 MONTH = "month_of_year"
 """Feature that tells the calendar month of a row; sources without a calendar have none."""
 
@@ -70,7 +83,35 @@ class StartHead:
         return StartRows(
             self.x, self._about(), self.starts, self.eligible, age_us / MICROSECONDS_A_DAY,
             self.split["train"], self.split["stop"], self.split["calibrate"], month=self._month(),
+            earlier=self._earlier(),
         )  # fmt: skip
+
+    def _earlier(self) -> tuple[Counts, ...]:
+        """Starts by month of the year before the train rows, as far as the bank tells of it.
+
+        Its features would lack what was before it; how many start in which month needs none.
+        """
+        if self._month() < 0:
+            return ()
+        train = moment(int(self.as_of[self.split["train"]].min()))
+        zone = self.source.config.time_zone
+        # a log that begins in the first hours of a month tells of the whole of it
+        told = targets.log_begins(self.source) - DAY
+        months = month_starts(max(told, train - YEAR), train - DAY, zone)
+        if not months:
+            return ()
+        spine = customers_at(self.source, months)
+        starts = targets.starts(spine, self.products)
+        eligible = targets.eligible(spine, self.products)
+        as_of = spine.arrow()["as_of"].to_numpy()
+        started = np.zeros((MONTHS, len(self.products)))
+        could = np.zeros((MONTHS, len(self.products)))
+        for month in months:
+            rows = as_of == microseconds(month)
+            place = month.astimezone(ZoneInfo(zone)).month - 1
+            started[place] += (starts & eligible)[rows].sum(axis=0)
+            could[place] += eligible[rows].sum(axis=0)
+        return tuple(Counts(*one) for one in zip(started.T, could.T, strict=True))
 
     def popularity(self) -> dict[str, float]:
         """Start rate per eligible customer in the newest time before the test."""

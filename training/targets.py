@@ -7,6 +7,7 @@ A product is *started* when an application begins, or by a purchase that no appl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from features.journeys import steps_taken
 from features.sources import Horizon, Source
-from features.spine import MICROSECONDS_A_DAY, Spine
+from features.spine import MICROSECONDS_A_DAY, Spine, moment
 
 Mask = npt.NDArray[np.bool_]
 JOURNEY_DAYS = 60
@@ -24,6 +25,13 @@ def horizon_us(source: Source) -> int:
     """The horizon in microseconds; 0 where it is the next event."""
     horizon = source.config.horizon
     return horizon.days * MICROSECONDS_A_DAY if isinstance(horizon, Horizon) else 0
+
+
+def log_begins(source: Source) -> datetime:
+    """When what customers do begins to be told: the first interaction, else the first purchase."""
+    table = "interactions" if source.has("interactions") else "holdings"
+    first = source.con.sql(f"select min(event_time) from {table}").fetchall()[0][0]  # noqa: S608
+    return moment(first)
 
 
 def starts(spine: Spine, products: tuple[str, ...]) -> Mask:

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logit
 
 from training.models.next_product import NextProductModel
-from training.models.season import Season
+from training.models.season import Counts, Season
 from training.models.start_learner import NextProductConfig, StartRows
 
 
@@ -32,13 +32,31 @@ def test_a_product_without_a_season_gets_none():
     assert np.mean([np.abs(one.log_odds).max() for one in found]) < 0.1
 
 
-def test_months_never_seen_or_not_told_add_nothing():
+def test_months_never_seen_or_not_told_add_a_part_of_what_their_neighbours_do():
     scores, happened, month = drawn(np.full(12, 2.0))
     half = np.where(month <= 6, month, np.nan)
     season = Season.fit(scores, happened, half)
-    assert season.log_odds[6:] == (0.0,) * 6
     assert all(one > 0.3 for one in season.log_odds[:6])
+    near, far = np.array(season.log_odds)[[6, 11]], np.array(season.log_odds)[[8, 9]]
+    assert (near < 0.4 * season.log_odds[3]).all()
+    assert (far < 0.1 * season.log_odds[3]).all()
     assert Season.fit(scores[:0], happened[:0], month[:0]) == Season()
+
+
+def test_an_earlier_year_tells_the_season_whatever_its_level():
+    factors = np.ones(12)
+    factors[3], factors[8] = 0.4, 2.0
+    scores, happened, month = drawn(factors, rows=4_000, seed=5)
+    could = np.full(12, 50_000.0)
+    alone, twice = (
+        Season.fit(scores, happened, month, earlier)
+        for earlier in (None, Counts(could * 0.01 * factors, could))
+    )
+    truth = np.log([0.4, 2.0])
+    near, far = (np.abs(np.array(one.log_odds)[[3, 8]] - truth).max() for one in (twice, alone))
+    assert near < 0.15 < far
+    nobody = Season.fit(scores, happened, month, Counts(np.zeros(12), could))
+    assert nobody.log_odds == pytest.approx(alone.log_odds, abs=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -190,7 +190,8 @@ class NextProductModel:
             calibrators[product] = calibrator
             if rows.month >= 0:
                 scores = calibrator.slope * raw[own, k] + calibrator.bias
-                seasons[product] = Season.fit(scores, starts[own, k], x[own, rows.month])
+                earlier = rows.earlier[k] if rows.earlier else None
+                seasons[product] = Season.fit(scores, starts[own, k], x[own, rows.month], earlier)
         learned = learned.model_copy(update={"calibrators": calibrators, "seasons": seasons})
         return NextProductModel(learned, self.merged_text_, self.pooled_text_)
 

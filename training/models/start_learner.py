@@ -19,6 +19,7 @@ from pydantic import Field
 
 from training.models.boosters import BoosterConfig
 from training.models.calibration import PlattCalibrator
+from training.models.season import Counts
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -67,7 +68,8 @@ class StartRows:
     may: the demand for other products is noise that a tree would follow.
     ``train``, ``stop`` and ``calibrate`` are row numbers, each later in time than the one before;
     ``age_days`` (n,) is how long before the first day of use each row's `as_of` was. ``month`` is
-    the column that tells the calendar month (1–12), −1 where the source has no calendar.
+    the column that tells the calendar month (1–12), −1 where the source has no calendar;
+    ``earlier`` what is counted of the year before the train rows, one a product, where anything is.
     """
 
     x: Matrix
@@ -79,6 +81,7 @@ class StartRows:
     stop: Rows
     calibrate: Rows
     month: int = field(default=-1, kw_only=True)
+    earlier: tuple[Counts, ...] = field(default=(), kw_only=True)
 
     @property
     def known(self) -> Rows:

@@ -60,11 +60,12 @@ class Caps(StrictConfig):
 class CoolDowns(StrictConfig):
     """Days without an offer after the customer refused it; for credit, its whole category.
 
-    ``lifted_by_intent``: the customer asks for it himself, so it is no longer pitched to him.
+    At most the year that refusals are known for. ``lifted_by_intent``: the customer asks for it
+    himself, so it is no longer pitched to him.
     """
 
-    credit_days: int = Field(ge=0, le=3650)
-    other_days: int = Field(ge=0, le=3650)
+    credit_days: int = Field(ge=0, le=365)
+    other_days: int = Field(ge=0, le=365)
     lifted_by_intent: bool = True
 
 

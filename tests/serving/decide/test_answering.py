@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from features.state import Owner, Refusal
+from features.state import Owner, Refusal, Restriction
+from serving.contract import RecommendResponse
 from serving.decide import answer, decide, with_contributions
-from serving.decide.record import Contributions, DecisionRecord
+from serving.decide.answering import answer_bytes
+from serving.decide.record import Contributions, Counters, DecisionRecord
 
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 INSIDE = (
@@ -99,3 +101,33 @@ def test_degraded_and_non_personal_answers_say_so(rules, make_inputs):
     assert {r.code for p in told.recommendations for r in p.reasons} <= {
         "non_personal", "asked_for", "must_visit", "video_ok", "app_can_finish", "specialist",
     }  # fmt: skip
+
+
+NOTHING_LEFT = {
+    "only the counter may act, and it is full": {
+        "state_restrictions": tuple(
+            Restriction(kind=kind, since=NOW - timedelta(days=1))
+            for kind in ("aml_high", "anti_fraud")
+        ),
+        "counters": Counters(minutes_used={"teller": 1440.0}),
+    },
+    "every cell of the scorecard has expired": {"as_of": datetime(2028, 1, 3, 2, 0, tzinfo=UTC)},
+    "he may not be contacted": {"direction": "outbound", "channel": "sms"},
+}
+
+
+@pytest.mark.parametrize("audience", ["customer", "staff", "reviewer"])
+@pytest.mark.parametrize("why", NOTHING_LEFT)
+def test_nothing_to_offer_is_an_answer_for_everybody(why, audience, rules, make_inputs):
+    inputs = make_inputs(audience=audience, **NOTHING_LEFT[why])
+    record = DecisionRecord(inputs=inputs, decision=decide(inputs, rules))
+    told = RecommendResponse.model_validate_json(answer_bytes(record, rules))
+    assert told.recommendations == ()
+    assert told.why_first is None
+    if audience == "customer":
+        assert (told.excluded, told.no_contact_because) == (None, None)
+        return
+    assert told.considered.affordable == 0
+    assert {one.offer for one in told.excluded} == set(rules.catalog.offer_ids)
+    assert all(one.text for one in told.excluded)
+    assert bool(told.no_contact_because) == (inputs.direction == "outbound")

@@ -51,6 +51,7 @@ RISKS = {
 ALONE = {"mobile_bank", "wechat_bank", "smart_counter"}
 EXPLICIT_YES = {"sms", "ai_call", "human_call"}
 MANAGERS = {"relationship_manager", "wealth_manager", "loan_manager"}
+CONTACT_CHANNELS = ("push", "sms", "ai_call", "human_call", "wecom")
 CAPS = {"push": 4, "sms": 2, "ai_call": 1, "human_call": 2, "wecom": 3}
 
 
@@ -63,7 +64,7 @@ RESTRICTIONS = [
         (MORNING + DAY, None),
     )
 ]  # fmt: skip
-ASSESSMENTS = [None] + [
+ASSESSMENTS = [None] * 20 + [
     RiskAssessment(level=level, assessed_at=at, expires_at=expires, raised_at=raised)
     for level in (1, 2, 3, 4, 5)
     for at in (MORNING - 5 * DAY, MIDNIGHT - 364 * DAY, MIDNIGHT - 365 * DAY, MORNING - 500 * DAY)
@@ -142,6 +143,14 @@ def draw_case(rng, oddity):
         if rng.random() < oddity:
             picks = rng.integers(len(channels), size=rng.integers(1, 5)).tolist()
             case[fact] = {channels[pick]: bool(rng.integers(2)) for pick in picks}
+    if case["direction"] == "outbound" and rng.random() < 0.5:
+        # so that many may be contacted but for hours, days and caps
+        case["channel"] = CONTACT_CHANNELS[rng.integers(len(CONTACT_CHANNELS))]
+        case["state_consents"] = {case["channel"]: True}
+        case.pop("state_owner", None)
+    if case["direction"] == "inbound" and rng.random() < 0.1:
+        # what the scorecard forbids online is asked about online
+        case["intent"] = Intent(offer="fund_r4", stage="inquiry")
     return case
 
 
@@ -172,14 +181,19 @@ def years(born, today):
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
+def age_of(inputs):
+    born = inputs.state.birth_date
+    return None if born is None else years(born, day_of(inputs.as_of))
+
+
 def says_why_ineligible(inputs, offer):
     """A sale only: what the customer may not have at all."""
-    state, today = inputs.state, day_of(inputs.as_of)
+    state = inputs.state
     held = {
         one.kind for one in state.restrictions
         if one.since <= inputs.as_of and (one.until is None or one.until > inputs.as_of)
     }  # fmt: skip
-    age = None if state.birth_date is None else years(state.birth_date, today)
+    age = age_of(inputs)
     sold = offer.kind == "product"
     if sold and ("aml_high" in held or {"restrictions", "customers"} & set(state.missing)):
         return "restricted, or nobody knows"
@@ -204,7 +218,7 @@ def says_why_unsuitable(inputs, offer, handle):
     """A sale only: what is not right for him."""
     state, today = inputs.state, day_of(inputs.as_of)
     out = inputs.direction == "outbound"
-    age = None if state.birth_date is None else years(state.birth_date, today)
+    age = age_of(inputs)
     senior = age is None or age >= 65
     if offer.id in RISKS:
         risk, newest = RISKS[offer.id], state.risk_assessment
@@ -281,26 +295,16 @@ def says_why_not_contacted(inputs):
     return "no time left" if by == "human_call" and inputs.counters.minutes_used else None
 
 
-def says_why_not_there(inputs, offer, handle):
-    """What may not be handled there, sold or served."""
+def says_why_not_deployed(inputs, offer, handle):
+    """What the scorecard and the outlet do not do there."""
     state = inputs.state
     channel = RULES.catalog.channel_by_id[handle]
-    held = any(
-        one.kind == "anti_fraud" and one.since <= inputs.as_of
-        and (one.until is None or one.until > inputs.as_of)
-        for one in state.restrictions
-    )  # fmt: skip
-    if handle != "teller" and (held or {"restrictions", "customers"} & set(state.missing)):
-        return "the counter only"
     stage = "application" if offer.kind == "product" else "servicing"
     if inputs.intent and inputs.intent.offer == offer.id and stage == "application":
         stage = inputs.intent.stage
     elif inputs.intent and inputs.intent.offer == offer.id and inputs.intent.stage == "inquiry":
         stage = "inquiry"
-    age = None
-    if state.birth_date is not None:
-        age = years(state.birth_date, day_of(inputs.as_of))
-    segment = segment_of(age, state.assets_cny)
+    segment = segment_of(age_of(inputs), state.assets_cny)
     cell = RULES.cells[offer.id, stage, segment].get(handle)
     if cell is None or not cell.allowed or day_of(inputs.as_of) > cell.expires:
         return "not deployed"
@@ -311,6 +315,28 @@ def says_why_not_there(inputs, offer, handle):
         )  # fmt: skip
         if scope is not None and offer.category not in scope:
             return "outlet does not do it"
+    return None
+
+
+def says_why_not_there(inputs, offer, handle):
+    """What may not be handled there, sold or served."""
+    state = inputs.state
+    channel, door = (RULES.catalog.channel_by_id[one] for one in (handle, inputs.channel))
+    held = any(
+        one.kind == "anti_fraud" and one.since <= inputs.as_of
+        and (one.until is None or one.until > inputs.as_of)
+        for one in state.restrictions
+    )  # fmt: skip
+    if handle != "teller" and (held or {"restrictions", "customers"} & set(state.missing)):
+        return "the counter only"
+    if why := says_why_not_deployed(inputs, offer, handle):
+        return why
+    with_a_person = door.mode == "offline" or (door.mode == "remote" and door.staff_minutes > 0)
+    if (age_of(inputs) or 0) >= 65 and with_a_person and handle in ALONE - {inputs.channel}:
+        return "a senior is kept with a person"
+    own = state.owner.role if state.owner else handle
+    if handle in MANAGERS - {own, inputs.channel} and not says_why_not_deployed(inputs, offer, own):
+        return "his own manager's"
     if channel.mode == "remote" and handle != inputs.channel:
         if state.consents.get(handle) is False or state.reachable.get(handle) is False:
             return "will not be spoken to there"

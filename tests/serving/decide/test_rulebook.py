@@ -195,6 +195,14 @@ BAD = {
     "cap below 0": (
         "policy.yaml", "per_day: 1", "per_day: -1", r"'caps\.per_day'",
     ),
+    "no contact without an answer": (
+        "policy.yaml", "unanswered_30_days: 3", "unanswered_30_days: 0",
+        r"'caps\.unanswered_30_days': .*greater than or equal to 1",
+    ),
+    "cool-down longer than refusals are known": (
+        "policy.yaml", "credit_days: 180", "credit_days: 366",
+        r"'cool_downs\.credit_days': .*less than or equal to 365 \(got 366\)",
+    ),
     "7 days that allow more than 30": (
         "policy.yaml", "per_7_days: 2", "per_7_days: 5", r"'caps': .*impossible caps",
     ),
@@ -218,6 +226,10 @@ BAD = {
     "reason without English": (
         "reasons.yaml", '     en: "This is what you came for."}', "    }",
         r"reasons\.yaml: reason 'asked_for': key 'en' is missing",
+    ),
+    "reason without Chinese": (
+        "reasons.yaml", '     zh: "这是您要办理的业务。",\n', "",
+        r"reasons\.yaml: reason 'asked_for': key 'zh' is missing",
     ),
     "reason with an empty text": (
         "reasons.yaml", '"This is what you came for."', '""', r"reason 'asked_for': 'en'",

@@ -61,6 +61,29 @@ def assessed(day, level=3, raised=False):
     }
 
 
+def expiring(day):
+    """Expires with the day before; whole days are the bank's, whatever its clock says elsewhere."""
+    return lambda zone: {
+        "state_risk_assessment": RiskAssessment(
+            level=3,
+            assessed_at=local("2026-06-01", LATE, zone),
+            expires_at=local(day, time(), zone),
+        )
+    }
+
+
+def born(day, **facts):
+    return lambda zone: {"state_birth_date": date.fromisoformat(day), **facts}
+
+
+def called(zone):
+    return {
+        "direction": "outbound",
+        "channel": "human_call",
+        "state_consents": {"human_call": True},
+    }
+
+
 def restricted(kind, until):
     return lambda zone: {
         "state_restrictions": (
@@ -90,6 +113,17 @@ HOLDS = {
                     restricted("aml_high", "2026-07-01")),
     "anti-fraud hold": ("2026-07-01", "deposit_1y", "mobile_bank", "anti_fraud_counter_only",
                         restricted("anti_fraud", "2026-07-01")),
+    "overdue restriction": ("2026-07-01", "credit_card", "mobile_bank", "overdue_restriction",
+                            restricted("overdue", "2026-07-01")),
+    "limited capacity": ("2026-07-01", "fund_r2", "wealth_manager", "minor",
+                         restricted("limited_capacity", "2026-07-01")),
+    "minor until the 18th birthday": ("2026-07-01", "fund_r2", "wealth_manager", "minor",
+                                      born("2008-07-01")),
+    "too young until the 16th birthday": ("2026-07-01", "mobile_payment", "mobile_bank",
+                                          "age_out_of_range", born("2010-07-01")),
+    "assessment renewed not long ago": ("2026-07-01", "risk_assessment_renewal", "mobile_bank",
+                                        "assessment_not_due", assessed("2025-08-30")),
+    "holidays": ("2026-10-08", "deposit_1y", "teller", "holiday", called),
     "rating raised": ("2026-07-01", "fund_r4", "mobile_bank", "rating_raised_lately",
                       assessed("2026-06-24", level=4, raised=True)),
 }  # fmt: skip
@@ -99,8 +133,15 @@ LAPSES = {
     "scorecard's approval": ("2028-01-01", "deposit_1y", "teller", "scorecard_expired",
                              lambda zone: {}),
     "no calls on a holiday": ("2026-10-01", "deposit_1y", "teller", "holiday",
-                              lambda zone: {"direction": "outbound", "channel": "human_call",
-                                            "state_consents": {"human_call": True}}),
+                              called),
+    "assessment's own expiry": ("2026-07-01", "fund_r2", "wealth_manager",
+                                "risk_assessment_expired", expiring("2026-07-01")),
+    "not alone from 65 on": ("2026-07-01", "fund_r3", "mobile_bank", "senior_needs_person",
+                             born("1961-07-01")),
+    "no R4 from 65 on": ("2026-07-01", "fund_r4", "wealth_manager", "senior_high_risk",
+                         lambda zone: born("1961-07-01")(zone) | assessed("2026-06-01", 5)(zone)),
+    "too old for it": ("2026-07-01", "pension_account", "mobile_bank", "age_out_of_range",
+                       born("1965-07-01")),
 }  # fmt: skip
 
 
@@ -137,6 +178,26 @@ def test_approval_lapses_on_its_day(what, bank, make_inputs, removed):
     before, after = codes_around(day, facts, bank, make_inputs, removed)
     assert (offer, handle) not in before
     assert after[offer, handle] == code
+
+
+@pytest.mark.parametrize(
+    ("hour", "before", "after"),
+    [
+        (9, "outside_call_hours", None),
+        (12, None, "outside_call_hours"),
+        (14, "outside_call_hours", None),
+        (20, None, "outside_call_hours"),
+    ],
+)
+def test_calls_begin_and_end_at_the_banks_hour(
+    hour, before, after, bank, rules, make_inputs, removed
+):
+    hours = {"call_hours": rules.policy.call_hours}
+    shut = replace(bank, policy=bank.policy.model_copy(update=hours))
+    at = local("2026-07-01", time(hour), bank.zone)
+    for moment, code in ((at - MINUTE, before), (at, after)):
+        inputs = make_inputs(as_of=moment, **called(bank.zone))
+        assert removed(decide(inputs, shut)).get(("deposit_1y", "teller")) == code, moment
 
 
 def test_an_opt_out_binds_from_its_minute_and_a_later_yes_lifts_it(

@@ -26,7 +26,8 @@ from serving.decide.record import DecisionRecord
 from serving.errors import StartError
 from serving.startup import choose_start
 
-CUSTOMERS = 2_000 if os.environ.get("ONEPOINT_FULL") else 100
+FULL = os.environ.get("ONEPOINT_FULL") == "1"
+CUSTOMERS = 2_000 if FULL else 100
 CHANNELS = ("mobile_bank", "wechat_bank", "human_call", "teller", "wealth_manager")
 DAY = timedelta(days=1)
 
@@ -132,14 +133,15 @@ def place_with_staff(recommender):
     raise AssertionError("nobody is sent to a person")
 
 
-def test_the_batch_decides_what_the_service_decides(crowd):
+@pytest.mark.timeout(3600 if FULL else 600)
+def test_the_batch_decides_what_the_service_decides(crowd, capsys):
     begun, place = place_with_staff(crowd)
     outcome = Outcome(
         outcome_id="O1", decision_id=begun.decision.decision_id, rank=place.rank, kind="started",
         occurred_at=crowd.clock.now(),
     )  # fmt: skip
     asyncio.run(crowd.intake.outcomes([outcome], ["*"]))  # so that minutes are used up
-    seen, counted = set(), set()
+    seen, counted, decided, size = set(), set(), 0, 0
     for channel in CHANNELS:
         with open_base(start_of(crowd), crowd.clock.now(), channel) as base:
             for chunk in base.chunks(size=64):
@@ -150,10 +152,16 @@ def test_the_batch_decides_what_the_service_decides(crowd):
                     assert here.model_dump_json() == there.inputs.model_dump_json()
                     (decision,) = base.decide([here])
                     assert decision.model_dump_json() == there.decision.model_dump_json()
+                    decided += 1
+                    size += len(decision.model_dump_json())
                     seen |= {(bool(here.degraded), decision.personalised, here.features is None)}
                     counted |= set(here.counters.minutes_used)
     assert len(seen) == 3, "one is degraded, some gave no leave, the others are scored"
     assert place.action.handle in counted
+    assert decided == CUSTOMERS * len(CHANNELS)
+    with capsys.disabled():
+        print(f"\n{decided:,} decisions of the batch: {decided:,} are the service's, inputs and "
+              f"{size:,} characters of decisions")  # fmt: skip
 
 
 def test_the_same_base_has_the_same_decision_ids_and_another_one_others(crowd):

@@ -199,8 +199,9 @@ def may_have(kind, risk, handle, *, level, counts, age, lately, outbound):
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
 @pytest.mark.parametrize("degraded", [(), ("features",)])
 def test_the_whole_grid_is_offered_what_is_right_and_all_of_it(
-    direction, degraded, supermarket, make_inputs, removed
+    direction, degraded, supermarket, make_inputs, removed, capsys
 ):
+    decided = judged = offered = 0
     ask = partial(make_inputs, scores={}, limit=1, direction=direction, degraded=degraded)
     for level, (age, born), test, (raised, lately) in itertools.product(
         (None, 1, 2, 3, 4, 5), AGES.items(), TESTS.values(), RAISED.items()
@@ -221,7 +222,15 @@ def test_the_whole_grid_is_offered_what_is_right_and_all_of_it(
         }  # fmt: skip
         left = {one for one in permitted(decision, supermarket, removed) if one[0] in SOLD}
         assert left == right, (level, age, test, raised, sorted(left ^ right)[:3])
+        decided += 1
+        judged += len(SOLD) * len(supermarket.catalog.handle_ids)
+        offered += len(left)
         assert {one for one in returned(decision) if one[0] in SOLD} <= right
+    with capsys.disabled():
+        print(
+            f"\n{direction}, {'degraded' if degraded else 'scored'}: {judged:,} candidates in "
+            f"{decided:,} decisions, 0 unsuitable, none of {offered:,} suitable lost"
+        )
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])

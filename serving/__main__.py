@@ -55,9 +55,14 @@ def serve(
         bool, typer.Option("--without-release", help="no models: rules and popularity only")
     ] = False,
 ) -> None:
-    """Check everything, then serve until interrupted; what is wrong is said here, exit code 2."""
+    """Check everything, then serve until interrupted; what is wrong is said here.
+
+    Exit code 2: nothing could be answered like this. Without a sound release or the customers'
+    features it serves, degraded, and takes up what is mended.
+    """
     start = choose_start(work, catalog, parse_clock(clock) if clock else None, without_release)
-    check_start(start)
+    for lacking in check_start(start):
+        print(f"degraded until this is mended: {lacking}", file=sys.stderr)
     environment = {
         **os.environ,
         **start.environment(),

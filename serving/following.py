@@ -33,7 +33,7 @@ class Follower:
     def __init__(self, recommender: Recommender, work: WorkFolder) -> None:
         self.recommender = recommender
         self.work = work
-        self._seen = _stamp(work.release / MANIFEST)
+        self._seen = None if recommender.unsound else _release_stamp(work.release)
         self._settings_seen: tuple[int, int] | None = None
         self._shadow: Shadow | None = None
         self._shadow_asked: str | None = None
@@ -62,7 +62,7 @@ class Follower:
 
     def look(self) -> None:
         """Take up the folder's release where it is another than was seen last."""
-        stamp = _stamp(self.work.release / MANIFEST)
+        stamp = _release_stamp(self.work.release)
         # Between the two renames of a swap there is no release; the next look finds one.
         if stamp is None or stamp == self._seen:
             return
@@ -70,7 +70,9 @@ class Follower:
         try:
             self._take_up()
         except (OnePointError, OSError) as error:
-            logger.error("release refused, the old one serves on: %s", error)
+            serving = self.recommender.scorer.release
+            instead = "the old one serves on" if serving else "rules and popularity answer"
+            logger.error("release refused, %s: %s", instead, error)
             self._report(refused=str(error))
 
     def _look_for_a_shadow(self) -> None:
@@ -121,6 +123,15 @@ class Follower:
         while not self._stopped.wait(LOOK_S):
             self.look()
             self._look_for_a_shadow()
+
+
+def _release_stamp(folder: Path) -> tuple[tuple[int, int] | None, ...] | None:
+    """Tell one release from another, and from itself mended; None where there is none."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError:
+        return None
+    return tuple(map(_stamp, files)) if folder / MANIFEST in files else None
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

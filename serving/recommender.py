@@ -59,6 +59,7 @@ class Recommender:
         store: DecisionStore,
         clock: Clock,
         config: ServiceConfig,
+        unsound: str | None = None,
     ) -> None:
         self.rules = rules
         self.scorer = scorer
@@ -66,6 +67,8 @@ class Recommender:
         self.store = store
         self.clock = clock
         self.config = config
+        self.unsound = unsound
+        """Why rules and popularity answer in a release's place; None where that is as wished."""
         self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onepoint-desk")
         self._about = load_yaml(ABOUT_YAML, AboutTexts)
         self._reading = Reading(customers, store, rules, clock, config)
@@ -130,7 +133,7 @@ class Recommender:
         return self._desk.submit(self._swapped, scorer).result()
 
     def _swapped(self, scorer: Scorer) -> Scorer:
-        left, self.scorer = self.scorer, scorer
+        left, self.scorer, self.unsound = self.scorer, scorer, None
         return left
 
     def warm_up(self) -> None:

@@ -37,7 +37,11 @@ class WorkerRelease:
 
 def open_scorer(folder: Path, rules: Rulebook, config: ServiceConfig) -> Scorer:
     """Load a release whose hashes, golden rows and catalog ids hold, ready for the next request."""
-    release = load_release(folder)
+    return scorer_with(load_release(folder), rules, config)
+
+
+def scorer_with(release: Release, rules: Rulebook, config: ServiceConfig) -> Scorer:
+    """Make a loaded release ready for the next request; its ids must be the catalog's."""
     check_catalog(release, rules.catalog)
     scorer = Scorer(rules, release, config.top_features)
     scorer.warm_up()

@@ -126,6 +126,8 @@ class OnePointService:
         self._drain = Drain(CONFIG.drain_s)
         self._drain.take_over()
         metrics.forget_dead_workers()
+        if self._recommender.unsound:
+            logger.error("degraded: rules and popularity answer: %s", self._recommender.unsound)
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
         self._follower = None if start.without_release else Follower(self._recommender, start.work)
         watch = self._follower.watch if self._follower else _watch_nothing
@@ -153,7 +155,10 @@ class OnePointService:
         return True
 
     async def __is_ready__(self) -> bool:
-        """Say whether a decision could be stored right now; the disk is asked once a second."""
+        """Say whether a release scores its golden rows, and a decision could be stored right now.
+
+        The disk is asked once a second. Who is not ready still answers, as well as it can.
+        """
         if self._drain.begun:
             raise HTTPException(503, "stopping; send requests elsewhere")
         if time.monotonic() >= self._probed_at + PROBE_EVERY_S:
@@ -164,6 +169,8 @@ class OnePointService:
             except StoreError as error:
                 logger.error("not ready: %s", error)
                 self._unwell = "the decision store cannot be written; look into the service's log"
+        if self._recommender.unsound is not None:
+            raise HTTPException(503, "no sound release to serve; look into the service's log")
         if self._unwell is not None:
             raise HTTPException(503, self._unwell)
         return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from features.errors import did_you_mean
+from features.errors import OnePointError, did_you_mean
 from features.online import OnlineStoreError
 from serving.config import CATALOGS, Clock, ServiceConfig, WorkFolder, load_service_config
 from serving.decide.rulebook import Rulebook, load_rulebook
@@ -16,7 +16,7 @@ from serving.errors import StartError
 from serving.keys import read_keys
 from serving.logs import pseudonym_key
 from serving.recommender import Recommender
-from serving.releases import open_scorer
+from serving.releases import load_release, open_scorer, scorer_with
 from serving.scoring import Scorer
 from serving.stores.decisions import open_decision_store
 from serving.stores.online import PublishedCustomers
@@ -76,39 +76,64 @@ def start_from_environment() -> Start:
     )
 
 
-def check_start(start: Start) -> None:
+def check_start(start: Start) -> list[str]:
     """Open everything once and close it again, before any process is started.
 
-    Raises an `OnePointError` that names the file or setting to mend: no keys, a broken catalog, a
-    corrupt release, other ids than the release was trained with, an absent online store, a
-    decision store that cannot be written.
+    Gives, by file and remedy, what the service will do without: a release that is missing or
+    corrupt, an online store that is absent or out of reach.
+
+    Raises an `OnePointError` that names the file or setting to mend where nothing could be
+    answered: no keys, a broken catalog, other ids than the release was trained with, a decision
+    store that cannot be written.
     """
     if not read_keys(start.work.keys).keys:
         raise StartError(f"{start.work.keys}: holds no key; make one with `serving keys add`")
     pseudonym_key(start.work.pseudonym_key)
     config = load_service_config(start.work)
     recommender = open_recommender(start, config)
+    without = [recommender.unsound] if recommender.unsound else []
     try:
         recommender.customers.current()
     except OnlineStoreError as error:
-        raise StartError(str(error)) from None
+        without.append(str(error))
     finally:
         recommender.close()
+    return without
 
 
 def open_recommender(start: Start, config: ServiceConfig) -> Recommender:
-    """Load rules and release, open the stores, warm up."""
+    """Load rules and release, open the stores, warm up.
+
+    Where the release is missing or corrupt, rules and popularity answer until a sound one is there.
+    Raises an `OnePointError` where it was trained with other ids than the catalog has.
+    """
     rules = load_rules(start.work, start.catalog)
+    scorer, unsound = _scorer_or_rules(start, rules, config)
     recommender = Recommender(
         rules,
-        scorer_of(start, rules, config),
+        scorer,
         PublishedCustomers(start.work.online_store()),
         open_decision_store(start.work.path),
         Clock(start.clock),
         config,
+        unsound,
     )
     recommender.warm_up()
     return recommender
+
+
+def _scorer_or_rules(
+    start: Start, rules: Rulebook, config: ServiceConfig
+) -> tuple[Scorer, str | None]:
+    """Open the release, else do without one and say why."""
+    by_rules = Scorer(rules, None, config.top_features)
+    if start.without_release:
+        return by_rules, None
+    try:
+        release = load_release(start.work.release)
+    except (OnePointError, OSError) as error:
+        return by_rules, str(error)
+    return scorer_with(release, rules, config), None
 
 
 def scorer_of(start: Start, rules: Rulebook, config: ServiceConfig) -> Scorer:
@@ -126,15 +151,17 @@ def load_rules(work: WorkFolder, catalog: str | None, policy: Path | None = None
 def catalog_name(chosen: str | None, work: WorkFolder) -> str:
     """Say which catalog goes with a work folder: the chosen one, else the release's, else `bank`.
 
-    Reads no more of the release than its name for it; loading checks the rest.
+    Reads no more of the release (or, where there is none, of the one before) than its name for it;
+    loading checks the rest.
     """
     if chosen:
         return chosen
-    manifest = work.release / MANIFEST
-    try:
-        return str(json.loads(manifest.read_text("utf-8"))["catalog"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "bank"
+    for release in (work.release, work.previous_release):
+        try:
+            return str(json.loads((release / MANIFEST).read_text("utf-8"))["catalog"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return "bank"
 
 
 def _catalog_folder(name: str) -> Path:

@@ -297,7 +297,7 @@ class RunningService:
         self.process.wait()
 
 
-def start_service(bank: Bank, *flags: str) -> RunningService:
+def start_service(bank: Bank, *flags: str, probe: str = "/readyz") -> RunningService:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -318,7 +318,7 @@ def start_service(bank: Bank, *flags: str) -> RunningService:
     until = time.monotonic() + 300
     while time.monotonic() < until:
         try:
-            if httpx.get(f"{service.url}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"{service.url}{probe}", timeout=5).status_code == 200:
                 return service
         except httpx.TransportError:
             pass  # not listening yet

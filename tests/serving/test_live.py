@@ -4,13 +4,16 @@ import asyncio
 import json
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from serving.contract import Outcome, RecommendRequest
 from serving.decide.pipeline import decide, with_contributions
 from serving.decide.record import DecisionRecord
 from serving.errors import RequestRefused
 from serving.events import LiveEvents
+from serving.keys import Key
 
+READER = Key(name="app", sha256="0" * 64, audience="staff", channels=("*",), verbs=("read",))
 NOW = "2026-07-01T10:00:00+08:00"
 
 
@@ -133,6 +136,45 @@ def test_more_than_a_hundred_events_are_refused(recommender):
     for wrong in (events, LiveEvents()):
         with pytest.raises(RequestRefused, match="send 1 to 100"):
             asyncio.run(recommender.intake.events(wrong, ["*"]))
+
+
+@pytest.mark.needs("postgres")
+@pytest.mark.parametrize("address", ["postgres"], indirect=True)
+def test_a_slow_decision_store_is_not_waited_for_and_every_veto_holds(workers, address, caplog):
+    worker, _ = workers
+    whole = ask(worker, "C_MATURES")
+    worker._reading._log.budget_s = 0.2
+    elsewhere = create_engine(make_url(address))
+    with elsewhere.begin() as other:
+        other.exec_driver_sql("lock table live_facts in access exclusive mode")
+        answers = [ask(worker, "C_MATURES") for _ in range(2)]
+        page = asyncio.run(worker.customer("C_MATURES", READER))
+    elsewhere.dispose()
+    for answer in answers:
+        assert answer["degraded_because"] == ["decision store: not read"]
+        assert record_of(worker, answer).inputs.features is None
+        kept = [{one["offer"] for one in each["excluded"]} for each in (whole, answer)]
+        assert kept[0] <= kept[1]
+    assert page.degraded_because == ("decision store: not read",)
+    assert "decision store: no answer within 200 ms" in caplog.text
+    assert "left alone, it was too slow a moment ago" in caplog.text
+
+
+@pytest.mark.needs("postgres")
+@pytest.mark.parametrize("address", ["postgres"], indirect=True)
+def test_connections_that_were_cut_are_made_again(workers, address):
+    worker, _ = workers
+    ask(worker)
+    elsewhere = create_engine(make_url(address))
+    with worker.store.engine.connect() as one, worker.store.engine.connect() as another:
+        pids = [each.exec_driver_sql("select pg_backend_pid()").scalar() for each in (one, another)]
+    with elsewhere.begin() as other:
+        for pid in pids:
+            other.exec_driver_sql(f"select pg_terminate_backend({pid})")
+    elsewhere.dispose()
+    answer = ask(worker)
+    assert answer["degraded"] is False
+    assert worker.store.by_id(answer["decision_id"])
 
 
 def test_32_equal_calls_at_once_are_one_decision_and_the_same_bytes(workers):

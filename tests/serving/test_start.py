@@ -1,6 +1,7 @@
 """What is wrong is said before the service starts; what is decided outlives its killing."""
 
 import json
+import re
 import shutil
 import socket
 import sqlite3
@@ -23,27 +24,25 @@ def own(bank, tmp_path):
     return bank.copy(tmp_path / "own")
 
 
-def check(folder, catalog=None, without_release=False):
-    check_start(choose_start(folder, catalog, None, without_release))
+def check(folder, catalog=None, without_release=False) -> str:
+    return "; ".join(check_start(choose_start(folder, catalog, None, without_release)))
 
 
-def test_a_sound_work_folder_starts(own):
-    check(own.folder)
+def test_a_sound_work_folder_lacks_nothing(own):
+    assert check(own.folder) == ""
 
 
 @pytest.mark.parametrize(
     "name", ["next_product.json", "rare_products.txt", "channel_preference.txt", "features.json"]
 )
-def test_a_truncated_model_file_is_named_and_nothing_starts(own, name):
+def test_a_truncated_model_file_is_named(own, name):
     file = own.folder / "release" / name
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(OnePointError, match=f"{name}.*sha256"):
-        check(own.folder)
+    assert re.search(f"{name}.*sha256", check(own.folder))
 
 
-def test_the_command_says_so_without_a_traceback_and_exits_with_2(own):
-    file = own.folder / "release" / "channel_preference.txt"
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+def test_the_command_says_what_is_wrong_without_a_traceback_and_exits_with_2(own):
+    (own.folder / "keys.yaml").unlink()
     done = subprocess.run(
         [sys.executable, "-m", "serving", "serve", "--work", str(own.folder)],
         cwd=ROOT,
@@ -53,16 +52,15 @@ def test_the_command_says_so_without_a_traceback_and_exits_with_2(own):
         check=False,
     )
     assert done.returncode == 2
-    assert "channel_preference.txt" in done.stderr
+    assert "keys.yaml" in done.stderr
     assert "Traceback" not in done.stderr
     assert "BentoServer" not in done.stdout + done.stderr
 
 
 def test_a_missing_release_is_named_with_the_two_ways_out(own):
     shutil.rmtree(own.folder / "release")
-    with pytest.raises(OnePointError, match=r"release.*training run.*--without-release"):
-        check(own.folder)
-    check(own.folder, without_release=True)
+    assert re.search(r"release.*training run.*--without-release", check(own.folder))
+    assert check(own.folder, without_release=True) == ""
 
 
 def test_a_catalog_the_release_was_not_trained_with_is_refused_with_both_lists(own):
@@ -89,14 +87,12 @@ def test_an_unknown_catalog_is_named(own):
 
 def test_a_missing_online_store_is_named(own):
     (own.folder / "online.sqlite").unlink()
-    with pytest.raises(OnePointError, match=r"online\.sqlite.*features publish"):
-        check(own.folder)
+    assert re.search(r"online\.sqlite.*features publish", check(own.folder))
 
 
 def test_a_broken_online_store_is_named(own):
     (own.folder / "online.sqlite").write_bytes(b"not a database, by any means" * 100)
-    with pytest.raises(OnePointError, match=r"online\.sqlite.*not a readable online store"):
-        check(own.folder)
+    assert re.search(r"online\.sqlite.*not a readable online store", check(own.folder))
 
 
 def test_without_keys_nothing_starts(own):

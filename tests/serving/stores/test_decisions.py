@@ -347,6 +347,36 @@ def test_a_locked_store_is_an_error_and_then_well_again(tmp_path):
     store.close()
 
 
+def test_a_full_disk_costs_what_is_not_acknowledged_and_nothing_else(tmp_path):
+    store = DecisionStore.open(tmp_path / "decisions.sqlite")
+
+    def pages(most: int) -> None:
+        with store.engine.connect() as connection:
+            assert connection.exec_driver_sql(f"pragma max_page_count = {most}").scalar() == most
+
+    def add(number: int) -> StoredDecision:
+        bulky = replace(decision(number), record=b"x" * 50_000)
+        return asyncio.run(store.add(bulky, [TELLER]))
+
+    stored = []
+
+    def fill() -> None:
+        while True:
+            stored.append(add(len(stored) + 1).decision_id)
+
+    pages(100)
+    with pytest.raises(StoreError, match=r"cannot be written: .*full"):
+        fill()
+    assert len(stored) >= 2
+    failed = f"D{len(stored) + 1}"
+    assert all(store.by_id(one) for one in stored)
+    assert store.by_id(failed) is None
+    pages(10_000)
+    assert add(len(stored) + 1).decision_id == failed
+    assert store_outcomes(store, outcome(decision_id=failed))[0].orphaned is False
+    store.close()
+
+
 @pytest.mark.parametrize("content", [b"not a database, and long enough to be looked at" * 40])
 def test_a_file_that_is_no_store_is_named(tmp_path, content):
     path = tmp_path / "decisions.sqlite"

@@ -21,6 +21,12 @@ from serving.decide.rulebook import Rulebook
 if TYPE_CHECKING:
     from training.models.release import Release
 
+TOGETHER = 64
+"""Customers whose rows are made and scored at once: so few that they stay in the cache."""
+
+STAGES_REMEMBERED = 1_000
+"""Of how many sets of stages completion is kept: one for nearly all, one for each broken step."""
+
 NO_RELEASE = "release: none, popularity instead of models"
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
@@ -72,7 +78,9 @@ class Scorer:
         self.release = release
         self.top_features = top_features
         self._offers = rules.catalog.offer_ids
-        self._completed: dict[tuple[str, Stage], tuple[float, ...]] = {}
+        self._completed: dict[tuple[Stage, ...], tuple[tuple[float, ...], ...]] = {}
+        self._names: tuple[str, ...] | None = None
+        """Names of features that were found to be the release's."""
 
     def misfit(self, features: Features) -> str | None:
         """Say why the models cannot read these features; None where they can."""
@@ -83,8 +91,12 @@ class Scorer:
                 f"features: of set {features.version}, release {self.release.id} was trained with "
                 f"{self.release.feature_set_version}: publish the online store for this release"
             )
-        if features.names != self.release.feature_names:
-            return f"features: other names than release {self.release.id}; publish the store again"
+        if features.names is not self._names:  # hundreds of texts, and nearly always the same ones
+            if features.names != self.release.feature_names:
+                return (
+                    f"features: other names than release {self.release.id}; publish the store again"
+                )
+            self._names = features.names
         return None
 
     def readable(
@@ -116,9 +128,29 @@ class Scorer:
     ) -> list[Scores]:
         """Score all offers for many customers: row i of ``x``, shape (n, F), at ``stages[i]``.
 
-        One booster call for each head, and the same numbers as one customer at a time. Where
-        ``intents[i]`` states an amount, it stands in the place of the expected one.
+        One booster call for each head and `TOGETHER` customers, and the same numbers as one
+        customer at a time. Where ``intents[i]`` states an amount, it stands in the place of the
+        expected one.
         """
+        asked = list(intents) or [None] * len(x)
+        return [
+            one
+            for first in range(0, len(x), TOGETHER)
+            for one in self._by_models(
+                x[first : first + TOGETHER],
+                stages[first : first + TOGETHER],
+                threads,
+                asked[first : first + TOGETHER],
+            )
+        ]
+
+    def _by_models(
+        self,
+        x: Matrix,
+        stages: Sequence[Mapping[str, Stage]],
+        threads: int,
+        intents: Sequence[Intent | None],
+    ) -> list[Scores]:
         release, offers = self._release(), self._offers
         starts = release.p_start(x, threads)
         rows = np.repeat(x, len(offers), axis=0)
@@ -268,15 +300,17 @@ class Scorer:
 
     def _completions(self, stages: tuple[Stage, ...]) -> tuple[tuple[float, ...], ...]:
         """Completion of each offer at its stage by handle; most customers are at the same ones."""
-        return tuple(map(self._completion, self._offers, stages))
+        known = self._completed.get(stages)
+        if known is None:
+            known = tuple(map(self._completion, self._offers, stages))
+            if len(self._completed) < STAGES_REMEMBERED:
+                self._completed[stages] = known
+        return known
 
     def _completion(self, offer: str, stage: Stage) -> tuple[float, ...]:
-        known = self._completed.get((offer, stage))
-        if known is None:
-            release, handles = self._release(), self.rules.handle_ids
-            rates = [release.completion(offer, stage, handle) for handle in handles]
-            known = self._completed[offer, stage] = tuple(_rounded(rates).tolist())
-        return known
+        release, handles = self._release(), self.rules.handle_ids
+        rates = [release.completion(offer, stage, handle) for handle in handles]
+        return tuple(_rounded(rates).tolist())
 
 
 def _rounded(probabilities: Sequence[float] | Matrix) -> Matrix:

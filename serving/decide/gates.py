@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 
 from features.catalog import Channel
 from serving.contract import Considered
@@ -43,9 +44,8 @@ class Sifted:
 
         One entry with handle `*` stands for all handles of an offer where the reason is the same.
         """
-        return tuple(
-            one for by, actions in self.removed for one in _written(by, self.sets, actions)
-        )
+        written = (_written(by, self.sets, actions) for by, actions in self.removed)
+        return tuple(chain.from_iterable(written))
 
 
 def sift(case: Case) -> Sifted:

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from features.config import StrictConfig
 from training.models.boosters import BoosterConfig, raw_scores
-from training.models.rates import TierAmounts
+from training.models.rates import TierAmounts, tiers
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -70,6 +70,9 @@ class ExpectedAmountModel:
         self.learned_ = learned
         self.text_ = text
         self._booster = lgb.Booster(model_str=text) if text else None
+        bought = tuple(learned.table.by_offer)
+        self._usual_place = {offer: place for place, offer in enumerate(bought)}
+        self._usual = learned.table.by_tiers(bought)
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -139,14 +142,13 @@ class ExpectedAmountModel:
             times = np.exp(raw_scores(self._booster, stacked, 1, threads)[:, 0])
             medians = np.array([learned.table.by_offer[name] for name in learned.offers])
             amounts[modelled] = medians[code[modelled].astype(np.int64)] * times
-        column = learned.assets_column
-        bought = learned.table.by_offer
-        for row in np.flatnonzero(np.isnan(code)).tolist():
-            if names[row] not in bought:
-                continue
-            own = np.nan if column is None else float(x[row, column])
-            usual = learned.table.median_cny(names[row], None if np.isnan(own) else own)
-            amounts[row] = np.nan if usual is None else usual
+        place = self._usual_place
+        usual = np.array([place.get(name, -1) for name in names], dtype=np.int64)
+        tabled = np.flatnonzero(np.isnan(code) & (usual >= 0))
+        if len(tabled):
+            column = learned.assets_column
+            assets = np.full(len(x), np.nan) if column is None else x[:, column]
+            amounts[tabled] = self._usual[usual[tabled], tiers(assets[tabled])]
         return amounts
 
     def told_or_expected(
@@ -154,7 +156,9 @@ class ExpectedAmountModel:
     ) -> Vector:
         """The amount (n,) a choice is about: as told, else expected, NaN where neither is known."""
         amounts = np.array(told_cny, dtype=np.float64)
-        untold = np.isnan(amounts)
+        # what nobody was seen to buy has no amount to expect
+        bought = np.array([offer in self._usual_place for offer in offers], dtype=bool)
+        untold = np.isnan(amounts) & bought
         if untold.any():
             asked = [offers[row] for row in np.flatnonzero(untold).tolist()]
             amounts[untold] = self.predict(x[untold], asked, threads)

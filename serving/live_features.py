@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isnan, nan
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from features.catalog import MODES, Catalog
+from features.customer.experience import LONG_WAIT_S
 from features.customer.naming import channels_of
 from serving.events import FactKind
 from serving.facts import LiveFact
@@ -23,6 +25,12 @@ Vector = npt.NDArray[np.float64]
 Body = Mapping[str, Any]
 Fits = Callable[[Body], bool]
 DAY = timedelta(days=1)
+RATIOS = (
+    ("interaction_trend_30d", "interactions_30d", "interactions_90d", 3.0),
+    ("completion_rate_365d", "complete_count_365d", "apply_count_365d", 1.0),
+    *((f"{mode}_share_90d", f"{mode}_interactions_90d", "interactions_90d", 1.0) for mode in MODES),
+)
+"""Features that are a quotient of two counts: name, above, below, and how often what is above."""
 
 
 @dataclass(frozen=True)
@@ -50,37 +58,51 @@ class LiveVector:
         self.names = tuple(names)
         self._place = {name: place for place, name in enumerate(names)}
         declared = live_features(catalog)
-        self._rules = [(self._place[name], declared[name]) for name in names if name in declared]
+        self._rules: dict[FactKind, list[tuple[int, LiveFeature]]] = {}
+        for place, name in enumerate(names):
+            if name in declared:
+                self._rules.setdefault(declared[name].kind, []).append((place, declared[name]))
+        self._ratios = [
+            (self._place[name], self._place[above], self._place[below], times)
+            for name, above, below, times in RATIOS
+            if {name, above, below} <= set(names)
+        ]
         recencies = [f"days_since_{one}" for one in catalog.handle_ids]
         known = "last_channel_index" in self._place and set(recencies) <= set(self._place)
         self._recencies = [self._place[name] for name in recencies] if known else []
 
     def overlay(self, vector: Vector, facts: Iterable[LiveFact], as_of: datetime) -> Vector:
         """Give the vector with facts counted in: none may lie before the publication."""
-        values = vector.copy()
+        # Plain floats: numpy takes ten times as long for one number.
+        values = vector.tolist()
+        published = tuple(values)
         for fact in facts:
-            age = max(as_of - fact.event_time, timedelta())
-            for place, rule in self._rules:
-                if rule.kind != fact.kind or not rule.fits(fact.body):
+            age = max(as_of - fact.event_time, timedelta()) / DAY
+            for place, rule in self._rules.get(fact.kind, ()):
+                if not rule.fits(fact.body):
                     continue
+                value = values[place]
                 if rule.change == "days_since":
-                    values[place] = np.fmin(values[place], age / DAY)
-                elif rule.days is None or age <= rule.days * DAY:
-                    values[place] = np.nan_to_num(values[place]) + 1
-        self._follow(values, vector)
-        return values
+                    values[place] = age if isnan(value) else min(value, age)
+                elif rule.days is None or age <= rule.days:
+                    values[place] = 1.0 if isnan(value) else value + 1
+        self._follow(values, published)
+        return np.array(values)
 
-    def _follow(self, values: Vector, before: Vector) -> None:
+    def _follow(self, values: list[float], published: Sequence[float]) -> None:
         """Work out again what follows from counts and recencies that have changed."""
-        for mode in MODES:
-            part = self._place.get(f"{mode}_interactions_90d")
-            whole, share = self._place.get("interactions_90d"), self._place.get(f"{mode}_share_90d")
-            if part is None or whole is None or share is None or values[whole] == before[whole]:
-                continue
-            values[share] = values[part] / values[whole] if values[whole] > 0 else np.nan
-        days = values[self._recencies]
-        if not np.array_equal(days, before[self._recencies], equal_nan=True):
-            values[self._place["last_channel_index"]] = np.nanargmin(days)
+
+        def changed(*places: int) -> bool:
+            pairs = [(values[place], published[place]) for place in places]
+            return any(now != then and not (isnan(now) and isnan(then)) for now, then in pairs)
+
+        for at, above, below, times in self._ratios:
+            if changed(above, below):
+                values[at] = times * values[above] / values[below] if values[below] > 0 else nan
+        if changed(*self._recencies):
+            days = [(values[at], number) for number, at in enumerate(self._recencies)]
+            newest = min(one for one in days if not isnan(one[0]))
+            values[self._place["last_channel_index"]] = newest[1]
 
 
 def _any(_: Body) -> bool:
@@ -89,6 +111,21 @@ def _any(_: Body) -> bool:
 
 def _is(field: str, *values: str) -> Fits:
     return lambda body: body.get(field) in values
+
+
+def _both(one: Fits, other: Fits) -> Fits:
+    return lambda body: one(body) and other(body)
+
+
+_CHOSEN = _is("kind", "apply", "step", "service")
+
+
+def _met_error(body: Body) -> bool:
+    return body.get("error_code") is not None
+
+
+def _waited_long(body: Body) -> bool:
+    return (body.get("wait_s") or 0.0) > LONG_WAIT_S
 
 
 def _interactions(catalog: Catalog) -> dict[str, LiveFeature]:
@@ -102,6 +139,8 @@ def _interactions(catalog: Catalog) -> dict[str, LiveFeature]:
         ("apply_count", _is("kind", "apply"), (90, 365)),
         ("complete_count", _is("kind", "complete"), (90, 365)),
         ("abandon_count", _is("kind", "abandon"), (90, 365)),
+        ("errors", _met_error, (30, 90)),
+        ("long_waits", _waited_long, (90,)),
     ]
     newest: dict[str, Fits] = {
         "days_since_interaction": _any,
@@ -113,7 +152,14 @@ def _interactions(catalog: Catalog) -> dict[str, LiveFeature]:
     for channel in catalog.handle_ids:
         own = _is("channel", channel)
         windows.append((f"{channel}_interactions", own, (90,)))
+        windows.append((f"{channel}_choices", _both(own, _CHOSEN), (365,)))
         newest[f"days_since_{channel}"] = own
+    for app in channels_of(catalog, "online", "handle"):
+        windows.append((f"{app}_errors", _both(_is("channel", app), _met_error), (180,)))
+    for category in {offer.category for offer in catalog.offers if offer.kind == "product"}:
+        ids = [offer.id for offer in catalog.offers if offer.category == category]
+        seen = _both(_is("product", *ids), _is("kind", "browse", "inquiry"))
+        windows.append((f"views_{category}", seen, (30,)))
     return _declared("interaction", windows, newest)
 
 

@@ -66,6 +66,26 @@ def test_the_run_is_finished_and_named_after_its_release(client, run_id, small_r
     assert (small_work / "mlflow.db").is_file()
 
 
+def test_nobody_of_the_bank_is_named_in_runs_or_models(run_id, children, small_source, small_work):
+    """Ids of customers, ids and names of staff: words that stand in the tables only."""
+    queries = ("select customer_id from customers", "select unnest([staff_id, name]) from staff")
+    people, staff = (
+        {one.encode() for (one,) in small_source.con.sql(query).fetchall()} for query in queries
+    )
+    ids = people | {one for one in staff if one.isalnum()}
+    names = staff - ids
+    assert min(len(people), len(names)) > 5
+
+    def names_somebody(content: bytes) -> bool:
+        words = set(re.findall(rb"[A-Za-z0-9]+", content))
+        return bool(words & ids) or any(name in content for name in names)
+
+    assert all(names_somebody(b'{"who": "%s"}' % one) for one in ids | names)
+    files = [one for one in small_work.rglob("*") if one.is_file()]
+    assert {"mlflow.db", "1_model_card.md", "next_product.txt"} <= {one.name for one in files}
+    assert [one for one in files if names_somebody(one.read_bytes())] == []
+
+
 def test_parameters_are_the_whole_configuration(client, run_id, small_run, read):
     params = client.get_run(run_id).data.params
     config = small_run.config

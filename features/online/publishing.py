@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,9 @@ from features.spine import Spine, subset
 from features.state import CustomerState
 from features.states import state_texts
 from features.tags.packed import tag_texts
-from features.tags.registry import Tags
+
+if TYPE_CHECKING:
+    from features.tags.registry import Tags
 
 AT_ONCE = 50_000
 """Customers in memory together: some ten kilobytes each as table, matrix and texts."""

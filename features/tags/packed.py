@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from features.history import Frame
-from features.tags.book import TagSettings
-from features.tags.registry import Tags
 from features.tags.tag import ENDS, Tag, part_column
+
+if TYPE_CHECKING:  # who only reads what was published needs none of the declarations
+    from features.history import Frame
+    from features.tags.book import TagSettings
+    from features.tags.registry import Tags
 
 Value = float | str
 

@@ -153,18 +153,15 @@ class Scorer:
     ) -> list[Scores]:
         release, offers = self._release(), self._offers
         starts = release.p_start(x, threads)
-        rows = np.repeat(x, len(offers), axis=0)
-        about = [offer for _ in stages for offer in offers]
-        amounts = release.expected_amounts(rows, about, threads)
+        amounts = release.expected_by_offer(x, offers, threads)
         for row, intent in enumerate(intents):
             if intent is not None and intent.amount_cny is not None:
-                amounts[row * len(offers) + offers.index(intent.offer)] = intent.amount_cny
-        at = [one[offer] for one in stages for offer in offers]
-        wanted = release.preference(rows, about, at, amounts, threads)
-        shape = (len(x), len(offers))
+                amounts[row, offers.index(intent.offer)] = intent.amount_cny
+        at = [tuple(map(one.__getitem__, offers)) for one in stages]
+        wanted = release.preference_by_offer(x, offers, at, amounts, threads)
         p_start = np.where(self._modelled, starts[:, self._start_column], self._usual_starts)
-        amount = np.where(np.isnan(amounts), np.tile(self._usual_amounts, len(x)), amounts)
-        preference = self._by_handle(wanted).reshape(*shape, -1)
+        amount = np.where(np.isnan(amounts), self._usual_amounts, amounts)
+        preference = self._by_handle(wanted)
         # model_construct: validating hundreds of numbers that are of this shape already costs more
         # than all else here
         return [
@@ -175,13 +172,12 @@ class Scorer:
                 p_start_is=self._p_start_is,
                 amount_cny=tuple(cny),
                 preference=tuple(map(tuple, likes)),
-                completion=self._completions(tuple(one[offer] for offer in offers)),
+                completion=self._completions(one),
             )
             for p, cny, likes, one in zip(
-                p_start.tolist(), amount.reshape(shape).tolist(), preference.tolist(), stages,
-                strict=True,
+                p_start.tolist(), amount.tolist(), preference.tolist(), at, strict=True
             )
-        ]  # fmt: skip
+        ]
 
     def by_popularity(self, stages: Mapping[str, Stage]) -> Scores:
         """Score all offers by what everybody does: nothing of this customer is read."""
@@ -208,25 +204,24 @@ class Scorer:
     ) -> list[dict[str, Contributions]]:
         """Explain ``offers[i]`` for row i of ``x``, shape (n, F); one booster call an offer."""
         release = self._release()
-        rows: dict[str, list[int]] = {}
-        for row, wanted in enumerate(offers):
-            for offer in wanted:
-                rows.setdefault(offer, []).append(row)
+        modelled = self._products
+        asked = [
+            (row, offer) for row, wanted in enumerate(offers) for offer in wanted
+            if offer in modelled
+        ]  # fmt: skip
         explained: list[dict[str, Contributions]] = [{} for _ in offers]
-        for offer in release.products:
-            asked = rows.get(offer)
-            if not asked:
-                continue
-            for row, found in zip(
-                asked, release.explain_starts(x[asked], offer, threads), strict=True
-            ):
-                explained[row][offer] = Contributions(
-                    offer=offer,
-                    raw_score=found.raw_score,
-                    bias=found.bias,
-                    groups=found.groups,
-                    top_features=found.strongest(self.top_features),
-                )
+        if not asked:
+            return explained
+        rows = x[[row for row, _ in asked]]
+        told = release.explain_starts(rows, [offer for _, offer in asked], threads)
+        for (row, offer), found in zip(asked, told, strict=True):
+            explained[row][offer] = Contributions(
+                offer=offer,
+                raw_score=found.raw_score,
+                bias=found.bias,
+                groups=found.groups,
+                top_features=found.strongest(self.top_features),
+            )
         return explained
 
     def warm_up(self) -> None:
@@ -249,8 +244,11 @@ class Scorer:
     @cached_property
     def _modelled(self) -> npt.NDArray[np.bool_]:
         """Whether each offer has a start model."""
-        products = set(self._release().products)
-        return np.array([offer in products for offer in self._offers])
+        return np.array([offer in self._products for offer in self._offers])
+
+    @cached_property
+    def _products(self) -> frozenset[str]:
+        return frozenset(self._release().products)
 
     @cached_property
     def _start_column(self) -> list[int]:
@@ -285,7 +283,7 @@ class Scorer:
         return np.array(amounts, dtype=np.float64)
 
     def _by_handle(self, preference: Matrix) -> Matrix:
-        """Put preferences (n, choice channels) in the order of the handles, shape (n, handles).
+        """Put preferences (…, choice channels) in the order of the handles, shape (…, handles).
 
         A channel nobody chose in training is one that nobody is expected to choose.
         """
@@ -293,9 +291,9 @@ class Scorer:
         handles = self.rules.handle_ids
         if chosen != handles:
             column = {channel: at for at, channel in enumerate(chosen)}
-            none = np.zeros((len(preference), 1))
+            none = np.zeros((*preference.shape[:-1], 1))
             order = [column.get(handle, len(chosen)) for handle in handles]
-            preference = np.hstack([preference, none])[:, order]
+            preference = np.concatenate([preference, none], axis=-1)[..., order]
         return _rounded(preference)
 
     def _completions(self, stages: tuple[Stage, ...]) -> tuple[tuple[float, ...], ...]:

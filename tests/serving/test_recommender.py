@@ -69,11 +69,11 @@ def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, mon
 
     def expected(x, offers, threads):
         asked.append((x[:, 0].tolist(), list(offers)))
-        return np.array([70_000.0 if offer == "fund_r2" else np.nan for offer in offers])
+        return np.array([[70_000.0 if offer == "fund_r2" else np.nan for offer in offers]])
 
-    monkeypatch.setattr(release, "expected_amounts", expected)
+    monkeypatch.setattr(release, "expected_by_offer", expected)
     scores = recommender.scorer.by_models(features, stages)
-    assert asked == [([1.0] * len(stages), list(stages))]
+    assert asked == [([1.0], list(stages))]
     assert scores.of("fund_r2").amount_cny == 70_000.0
     mortgage = catalog.offer_by_id["mortgage"].expected_amount_cny
     assert scores.of("mortgage").amount_cny == mortgage > 0
@@ -81,13 +81,13 @@ def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, mon
 
 def test_a_stated_amount_is_what_the_channel_is_chosen_for(recommender, monkeypatch):
     release, seen = recommender.scorer.release, []
-    preference = release.preference
+    preference = release.preference_by_offer
 
-    def chosen(rows, offers, stages, amounts, threads):
-        seen.append(dict(zip(offers, amounts.tolist(), strict=True)))
-        return preference(rows, offers, stages, amounts, threads)
+    def chosen(x, offers, stages, amounts, threads):
+        seen.append(dict(zip(offers, amounts[0].tolist(), strict=True)))
+        return preference(x, offers, stages, amounts, threads)
 
-    monkeypatch.setattr(release, "preference", chosen)
+    monkeypatch.setattr(release, "preference_by_offer", chosen)
     fund = {"offer": "fund_r2", "stage": "application"}
     ask(recommender, intent=fund)
     record = record_of(recommender, ask(recommender, intent={**fund, "amount_cny": 123_456.0}))

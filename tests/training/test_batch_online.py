@@ -99,3 +99,34 @@ def test_a_preference_is_that_of_the_amount_expected_until_one_is_told(release, 
     moved = (release.preference(x, offers, stages, told) != plain).any(axis=1)
     assert moved[::2].any()
     assert not moved[1::2].any()
+
+
+def test_all_offers_at_once_are_each_offer_alone(release, batch):
+    _, x = batch
+    offers = (*release.offer_ids, "nobody_sells_it")
+    stages = [
+        tuple("signing" if row % 3 else "application" for _ in offers) for row in range(len(x))
+    ]
+    amounts = release.expected_by_offer(x, offers)
+    amounts[::2, 3] = 5e6
+    chosen = release.preference_by_offer(x, offers, stages, amounts)
+    for place, offer in enumerate(offers):
+        alone = release.expected_amounts(x, [offer] * len(x))
+        alone[::2] = amounts[::2, place] if place == 3 else alone[::2]
+        np.testing.assert_array_equal(amounts[:, place], alone)
+        at = [one[place] for one in stages]
+        np.testing.assert_array_equal(
+            chosen[:, place], release.preference(x, [offer] * len(x), at, alone)
+        )
+    assert np.isnan(amounts).any()
+
+
+def test_explanations_of_many_products_are_those_of_one_row_at_a_time(release, batch):
+    _, x = batch
+    products = [release.products[row % len(release.products)] for row in range(len(x))]
+    for row, told in enumerate(release.explain_starts(x, products)):
+        alone = release.explain_start(x[row], products[row])
+        assert (told.raw_score, told.bias, told.groups) == (
+            alone.raw_score, alone.bias, alone.groups,
+        )  # fmt: skip
+        assert np.array_equal(told.values, alone.values)

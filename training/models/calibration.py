@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq, minimize
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax
 
 from features.config import StrictConfig
 
@@ -103,4 +103,8 @@ class SoftmaxCalibrator(StrictConfig):
 
     def apply(self, scores: Vector) -> Vector:
         """Calibrated probabilities, rows sum to 1."""
-        return np.asarray(softmax(self.scale * scores + np.array(self.bias), axis=1))
+        # scipy's softmax gives the same bits and takes ten times as long to begin
+        shifted = self.scale * scores + np.array(self.bias)
+        shifted -= shifted.max(axis=1, keepdims=True)
+        odds = np.exp(shifted)
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))

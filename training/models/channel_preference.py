@@ -24,6 +24,8 @@ Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float64]
 CONTEXT = ("offer", "stage", "amount_cny")
 """Columns appended to the features: what the choice was about; offer and stage as codes."""
+CODES_REMEMBERED = 1_000
+"""Of how many rows of offers or stages the codes are kept: one for nearly all customers."""
 
 
 class ChannelPreferenceConfig(BoosterConfig):
@@ -76,6 +78,7 @@ class ChannelPreferenceModel:
         self.text_ = text
         self._booster = lgb.Booster(model_str=text)
         self._apart: dict[str, lgb.Booster] = {}
+        self._coded: dict[tuple[str, ...], Vector] = {}
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -147,6 +150,36 @@ class ChannelPreferenceModel:
         scores = raw_scores(self._booster, stacked, len(self.channels), threads)
         return self.learned_.calibrator.apply(scores)
 
+    def by_offer(
+        self,
+        x: Matrix,
+        offers: tuple[str, ...],
+        stages: Sequence[tuple[str, ...]],
+        amount_cny: Matrix,
+        threads: int = 1,
+    ) -> npt.NDArray[np.float64]:
+        """Probabilities (n, O, C): every customer's for each of ``offers``; as `predict`'s.
+
+        Offer j is at ``stages[i][j]`` for row i of ``x`` and about ``amount_cny[i, j]``.
+        """
+        stacked = np.empty((len(x), len(offers), x.shape[1] + len(CONTEXT)))
+        stacked[:, :, : x.shape[1]] = x[:, None, :]
+        stacked[:, :, -3] = self._codes(self.learned_.offers, offers)
+        stacked[:, :, -2] = [self._codes(self.learned_.stages, one) for one in stages]
+        stacked[:, :, -1] = amount_cny
+        rows = stacked.reshape(len(x) * len(offers), -1)
+        scores = raw_scores(self._booster, rows, len(self.channels), threads)
+        return self.learned_.calibrator.apply(scores).reshape(len(x), len(offers), -1)
+
+    def _codes(self, coded: tuple[str, ...], names: tuple[str, ...]) -> Vector:
+        """Codes of names, (len(names),); remembered, for customers are mostly at the same ones."""
+        found = self._coded.get(names)
+        if found is None:
+            found = _codes(coded, names)
+            if len(self._coded) < CODES_REMEMBERED:
+                self._coded[names] = found
+        return found
+
     def contributions(
         self,
         x: Matrix,
@@ -185,13 +218,12 @@ def _context(
     stages: Sequence[str | None],
     amount_cny: Vector,
 ) -> Matrix:
-    offer_code = {offer: float(code) for code, offer in enumerate(learned.offers)}
-    stage_code = {stage: float(code) for code, stage in enumerate(learned.stages)}
-    nan = float("nan")
     return np.column_stack(
-        [
-            np.array([offer_code.get(offer or "", nan) for offer in offers], dtype=np.float64),
-            np.array([stage_code.get(stage or "", nan) for stage in stages], dtype=np.float64),
-            amount_cny,
-        ]
+        [_codes(learned.offers, offers), _codes(learned.stages, stages), amount_cny]
     )
+
+
+def _codes(coded: Sequence[str], names: Sequence[str | None]) -> Vector:
+    """The place of each name among those coded in training; NaN for others."""
+    code = {name: float(number) for number, name in enumerate(coded)}
+    return np.array([code.get(name or "", np.nan) for name in names], dtype=np.float64)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import lightgbm as lgb
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from features.config import StrictConfig
-from training.models.boosters import BoosterConfig, raw_scores
+from training.models.boosters import BoosterConfig, raw_scores, with_codes
 from training.models.rates import TierAmounts, tiers
 
 Matrix = npt.NDArray[np.float64]
@@ -63,6 +64,20 @@ class _Learned(StrictConfig):
     rounds: int
 
 
+class _Plan(NamedTuple):
+    """How some offers are priced.
+
+    Columns, codes and medians of those modelled, (m,); columns of the others that were bought, and
+    their rows in the table, (t,).
+    """
+
+    modelled: Rows
+    codes: Vector
+    medians: Vector
+    tabled: Rows
+    usual: Rows
+
+
 class ExpectedAmountModel:
     """Expected amounts (CNY): of the offers modelled from all features, of others from the tier."""
 
@@ -73,6 +88,7 @@ class ExpectedAmountModel:
         bought = tuple(learned.table.by_offer)
         self._usual_place = {offer: place for place, offer in enumerate(bought)}
         self._usual = learned.table.by_tiers(bought)
+        self._plans: dict[tuple[str, ...], _Plan] = {}
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -150,6 +166,34 @@ class ExpectedAmountModel:
             assets = np.full(len(x), np.nan) if column is None else x[:, column]
             amounts[tabled] = self._usual[usual[tabled], tiers(assets[tabled])]
         return amounts
+
+    def by_offer(self, x: Matrix, offers: tuple[str, ...], threads: int = 1) -> Matrix:
+        """Amounts (n, O) in CNY: every customer's for each of ``offers``; numbers as `predict`'s.
+
+        The customer's features are laid out once, and what is true of the offers is remembered.
+        """
+        plan = self._plans.get(offers)
+        if plan is None:
+            plan = self._plans[offers] = self._plan(offers)
+        amounts = np.full((len(x), len(offers)), np.nan)
+        if self._booster is not None and len(plan.modelled):
+            stacked = with_codes(x, plan.codes)
+            times = np.exp(raw_scores(self._booster, stacked, 1, threads))
+            amounts[:, plan.modelled] = plan.medians * times.reshape(len(x), -1)
+        if len(plan.tabled):
+            column = self.learned_.assets_column
+            assets = np.full(len(x), np.nan) if column is None else x[:, column]
+            amounts[:, plan.tabled] = self._usual[plan.usual][:, tiers(assets)].T
+        return amounts
+
+    def _plan(self, offers: tuple[str, ...]) -> _Plan:
+        code = _codes(self.offers, offers)
+        modelled = np.flatnonzero(~np.isnan(code))
+        usual = np.array([self._usual_place.get(name, -1) for name in offers], dtype=np.int64)
+        tabled = np.flatnonzero(np.isnan(code) & (usual >= 0))
+        by_offer = self.learned_.table.by_offer
+        medians = np.array([by_offer[offers[at]] for at in modelled.tolist()], dtype=np.float64)
+        return _Plan(modelled, code[modelled], medians, tabled, usual[tabled])
 
     def told_or_expected(
         self, told_cny: Vector, x: Matrix, offers: Sequence[str | None], threads: int = 1

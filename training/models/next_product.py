@@ -7,7 +7,7 @@ with few starts share one pooled model that knows the product as a category.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from training.models.boosters import (
     merge,
     one_output,
     raw_scores,
+    with_codes,
 )
 from training.models.calibration import PlattCalibrator
 from training.models.season import MONTHS, Season
@@ -31,7 +32,6 @@ from training.models.start_learner import (
     StartLearner,
     StartRows,
     with_code,
-    with_codes,
 )
 
 Matrix = npt.NDArray[np.float64]
@@ -108,6 +108,20 @@ class _Learned(StrictConfig):
     seasons: dict[str, Season] = {}
 
 
+@dataclass(frozen=True)
+class _Grouping:
+    """Features in column order, their groups, and the place of each feature's group, (F,)."""
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    place: Rows
+
+    @classmethod
+    def of(cls, groups: dict[str, str]) -> _Grouping:
+        place = {group: at for at, group in enumerate(dict.fromkeys(groups.values()))}
+        return cls(tuple(groups), tuple(place), np.array([place[one] for one in groups.values()]))
+
+
 class NextProductModel:
     """Start probabilities of all products from one feature matrix."""
 
@@ -119,6 +133,9 @@ class NextProductModel:
         self._pooled = lgb.Booster(model_str=pooled_text) if pooled_text else None
         self._apart: dict[str, lgb.Booster] = {}
         self._position = {product: place for place, product in enumerate(learned.products)}
+        self._own_columns = np.array([self._position[one] for one in learned.merged], np.int64)
+        self._pooled_columns = np.array([self._position[one] for one in learned.pooled], np.int64)
+        self._grouping: tuple[dict[str, str], _Grouping] | None = None
         calibrators = [learned.calibrators[product] for product in learned.products]
         self._slopes = np.array([one.slope for one in calibrators])
         self._biases = np.array([one.bias for one in calibrators])
@@ -202,22 +219,21 @@ class NextProductModel:
 
     def _seasonal(self, x: Matrix) -> Matrix:
         """What the month of each row adds, shape (n, K)."""
-        return np.asarray(self._seasons[np.nan_to_num(x[:, self.learned_.month]).astype(np.int64)])
+        month = x[:, self.learned_.month]
+        return np.asarray(self._seasons[np.where(np.isnan(month), 0.0, month).astype(np.int64)])
 
     def _raw_scores(self, x: Matrix, threads: int) -> Matrix:
         """Log-odds before calibration, corrected for the sampling of negatives, shape (n, K)."""
         raw = np.empty((len(x), len(self.products)))
         learned = self.learned_
         if self._merged is not None:
-            columns = [self._position[product] for product in learned.merged]
-            raw[:, columns] = raw_scores(self._merged, x, len(learned.merged), threads)
+            raw[:, self._own_columns] = raw_scores(self._merged, x, len(learned.merged), threads)
         if self._pooled is not None:
-            columns = [self._position[product] for product in learned.pooled]
+            codes = np.arange(float(len(learned.pooled)))
             for first in range(0, len(x), TOGETHER):
                 block = x[first : first + TOGETHER]
-                stacked = with_codes(block, len(columns))
-                scores = raw_scores(self._pooled, stacked, 1, threads)
-                raw[first : first + TOGETHER, columns] = scores.reshape(len(block), -1)
+                scores = raw_scores(self._pooled, with_codes(block, codes), 1, threads)
+                raw[first : first + TOGETHER, self._pooled_columns] = scores.reshape(len(block), -1)
         return np.asarray(raw + self._log_rates)
 
     def predict(self, x: Matrix, threads: int = 1) -> Matrix:
@@ -229,34 +245,40 @@ class NextProductModel:
 
         ``groups`` maps each feature, in column order, to its group.
         """
-        return self.explain_many(x_row.reshape(1, -1), product, groups)[0]
+        return self.explain_many(x_row.reshape(1, -1), [product], groups)[0]
 
     def explain_many(
-        self, x: Matrix, product: str, groups: dict[str, str], threads: int = 1
+        self, x: Matrix, products: Sequence[str], groups: dict[str, str], threads: int = 1
     ) -> list[StartExplanation]:
-        """Explain one product for many rows, shape (n, F), in one call; the same numbers."""
-        calibrator = self.learned_.calibrators[product]
-        rate = calibrator.slope * self.learned_.log_sampling_rate[product]
-        names = tuple(groups)
-        of_group = {group: place for place, group in enumerate(dict.fromkeys(groups.values()))}
-        place = np.array([of_group[group] for group in groups.values()])
-        contributed = self.contributions(x, product, threads) * calibrator.slope
+        """Explain ``products[i]`` for row i, shape (n, F): one booster call a product.
+
+        The numbers are those of one row at a time.
+        """
+        grouping = self._grouped(groups)
+        position = np.array([self._position[product] for product in products])
+        contributed = np.empty((len(x), x.shape[1] + 1))
+        for k in dict.fromkeys(position.tolist()):
+            rows = np.flatnonzero(position == k)
+            contributed[rows] = self.contributions(x[rows], self.products[k], threads)
+        slopes = self._slopes[position]
+        contributed *= slopes[:, None]
         if self.learned_.month >= 0:
             # the season is the month's doing, so its feature answers for it
-            season = self._seasonal(x)[:, self._position[product]]
+            season = self._seasonal(x)[np.arange(len(x)), position]
             contributed[:, self.learned_.month] += season
         values = np.ascontiguousarray(contributed[:, :-1])
-        biases = contributed[:, -1] + rate + calibrator.bias
+        biases = contributed[:, -1] + slopes * self._log_rates[position] + self._biases[position]
         # a cell a row and group, one feature after the other: the same bits for any number of rows
-        cell = place + len(of_group) * np.arange(len(x))[:, None]
-        summed = np.bincount(cell.ravel(), values.ravel(), len(of_group) * len(x))
+        width = len(grouping.groups)
+        cell = grouping.place + width * np.arange(len(x))[:, None]
+        summed = np.bincount(cell.ravel(), values.ravel(), width * len(x))
         return [
             StartExplanation(
                 raw_score=bias + total,
                 bias=bias,
-                names=names,
+                names=grouping.names,
                 values=own,
-                groups=dict(zip(of_group, sums, strict=True)),
+                groups=dict(zip(grouping.groups, sums, strict=True)),
             )
             for bias, total, own, sums in zip(
                 biases.tolist(),
@@ -266,6 +288,12 @@ class NextProductModel:
                 strict=True,
             )
         ]
+
+    def _grouped(self, groups: dict[str, str]) -> _Grouping:
+        # hundreds of names, and of a release always the same ones
+        if self._grouping is None or self._grouping[0] is not groups:
+            self._grouping = groups, _Grouping.of(groups)
+        return self._grouping[1]
 
     def contrast(
         self, x_row: Matrix, product: str, other: str, groups: dict[str, str]

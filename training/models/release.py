@@ -163,6 +163,24 @@ class Release:
         amounts = self._amounts.told_or_expected(told, x, offers, threads)
         return self.channel_preference.predict(x, offers, stages, amounts, threads)
 
+    def expected_by_offer(self, x: Matrix, offers: tuple[str, ...], threads: int = 1) -> Matrix:
+        """Expected amounts (CNY) of each of ``offers`` for each row, (n, O); NaN: the catalog's."""
+        return self._amounts.by_offer(x, offers, threads)
+
+    def preference_by_offer(
+        self,
+        x: Matrix,
+        offers: tuple[str, ...],
+        stages: Sequence[tuple[str, ...]],
+        amounts_cny: Matrix,
+        threads: int = 1,
+    ) -> npt.NDArray[np.float64]:
+        """Probabilities of each channel, (n, O, choice_channels); offer j is at ``stages[i][j]``.
+
+        ``amounts_cny`` (n, O) are told or expected (`expected_by_offer`).
+        """
+        return self.channel_preference.by_offer(x, offers, stages, amounts_cny, threads)
+
     def completion(self, offer: str, stage: str, channel: str) -> float:
         """Share of begun journeys that get done if handled there, 0–1."""
         return self._completion.rate(offer, stage, channel)
@@ -187,9 +205,11 @@ class Release:
         """Exact TreeSHAP of one offer's start probability for one row of shape (F,)."""
         return self.next_product.explain(x_row, offer, self._feature_groups)
 
-    def explain_starts(self, x: Matrix, offer: str, threads: int = 1) -> list[StartExplanation]:
-        """Exact TreeSHAP of one offer's start probability for rows of shape (n, F)."""
-        return self.next_product.explain_many(x, offer, self._feature_groups, threads)
+    def explain_starts(
+        self, x: Matrix, offers: Sequence[str], threads: int = 1
+    ) -> list[StartExplanation]:
+        """Exact TreeSHAP of the start probability of offers[i] for row i of shape (n, F)."""
+        return self.next_product.explain_many(x, offers, self._feature_groups, threads)
 
     def contrast_start(self, x_row: Matrix, offer: str, other: str) -> StartContrast:
         """Why one offer's start is likelier than another's for one row of shape (F,)."""

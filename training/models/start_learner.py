@@ -114,14 +114,6 @@ def with_code(x: Matrix, code: int) -> Matrix:
     return np.column_stack([x, np.full(len(x), float(code))])
 
 
-def with_codes(x: Matrix, codes: int) -> Matrix:
-    """Repeat each row with every code of a rare product in turn, shape (n · codes, F + 1)."""
-    stacked = np.empty((len(x) * codes, x.shape[1] + 1))
-    stacked[:, :-1] = np.repeat(x, codes, axis=0)
-    stacked[:, -1] = np.tile(np.arange(codes, dtype=np.float64), len(x))
-    return stacked
-
-
 class Fitted(NamedTuple):
     """What is learned of a product besides its trees."""
 

@@ -4,6 +4,10 @@ Labels are route templates, steps, reason codes, offers and release ids: few, an
 With several workers each writes its own files (`PROMETHEUS_MULTIPROC_DIR`, set by BentoML), and
 whichever is asked adds them up.
 
+A write to such a file costs as much as a hundred additions, and a decision would need some sixty.
+What is counted is added up in plain numbers, and written once a second, and when this process is
+asked or stops.
+
 Score drift is a quotient that Prometheus makes, over any window, of what customers who came in
 scored against the rate of starts the release saw in training (1 = as then)::
 
@@ -14,7 +18,11 @@ scored against the rate of starts the release saw in training (1 = as then)::
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import Counter as Tally
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+WRITE_EVERY_S = 1.0
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.3, 1.0, 5.0)
 
 REQUEST = Histogram(
@@ -66,6 +75,79 @@ SHADOW = Counter(
 )
 
 
+class _Counted:
+    """What was counted since it was last written, by what it is written to."""
+
+    def __init__(self) -> None:
+        self.answers: Tally[tuple[str, int]] = Tally()
+        self.degraded: Tally[str] = Tally()
+        self.excluded: Tally[str] = Tally()
+        self.p_start_count: Tally[str] = Tally()
+        self.p_start_sum: defaultdict[str, float] = defaultdict(float)
+        self.newest: dict[Gauge, float] = {}
+
+    def decision(self, record: DecisionRecord) -> None:
+        """Count a decision."""
+        inputs = record.inputs
+        self.degraded.update(map(degradation, inputs.degraded))
+        self.excluded.update([one.reason for one in record.decision.excluded])
+        if inputs.features_as_of is not None:
+            self.newest[FEATURE_AGE] = (inputs.as_of - inputs.features_as_of).total_seconds()
+        scores = inputs.scores
+        for offer, p_start, source in zip(
+            scores.offers, scores.p_start, scores.p_start_is, strict=True
+        ):
+            if source == "propensity":
+                self.p_start_sum[offer] += p_start
+                self.p_start_count[offer] += 1
+
+    def write(self) -> None:
+        """Add all to what Prometheus reads."""
+        for (route, status), number in self.answers.items():
+            ANSWERS.labels(route, str(status)).inc(number)
+        for series, counted in (
+            (DEGRADED, self.degraded),
+            (EXCLUDED, self.excluded),
+            (P_START_COUNT, self.p_start_count),
+            (P_START_SUM, self.p_start_sum),
+        ):
+            for label, amount in counted.items():
+                series.labels(label).inc(amount)
+        for gauge, value in self.newest.items():
+            gauge.set(value)
+
+
+_LOCK = threading.Lock()
+_counted = _Counted()
+# `labels()` looks a series up under a lock; these are asked for several times a request.
+_request, _step = cache(REQUEST.labels), cache(STEP.labels)
+
+
+def write() -> None:
+    """Write what was counted to what Prometheus reads; who comes second waits for the first."""
+    global _counted
+    with _LOCK:
+        _counted.write()
+        _counted = _Counted()
+
+
+def write_every_second() -> None:
+    """Keep what another worker reads of this one up to date."""
+
+    def go_on() -> None:
+        while True:
+            time.sleep(WRITE_EVERY_S)
+            write()
+
+    threading.Thread(target=go_on, name="onepoint-metrics", daemon=True).start()
+
+
+def show_inside(number: int) -> None:
+    """Say how many requests are inside at present."""
+    with _LOCK:
+        _counted.newest[IN_FLIGHT] = number
+
+
 def count_shadow(release: str, same_offer: bool, same_handle: bool) -> None:
     """Count one decision that a challenger made again."""
     SHADOW.labels(release, str(same_offer).lower(), str(same_handle).lower()).inc()
@@ -73,31 +155,14 @@ def count_shadow(release: str, same_offer: bool, same_handle: bool) -> None:
 
 def count_answer(route: str, status: int, seconds: float, passage: Passage) -> None:
     """Count one answer, and the decisions made for it."""
-    REQUEST.labels(route).observe(seconds)
-    ANSWERS.labels(route, str(status)).inc()
+    _request(route).observe(seconds)
     for step, spent in passage.seconds.items():
-        STEP.labels(step).observe(spent)
-    for reason in passage.lacking:
-        DEGRADED.labels(degradation(reason)).inc()
-    for record in passage.records:
-        _count_decision(record)
-
-
-def _count_decision(record: DecisionRecord) -> None:
-    inputs = record.inputs
-    for reason in inputs.degraded:
-        DEGRADED.labels(degradation(reason)).inc()
-    for code, number in Tally(one.reason for one in record.decision.excluded).items():
-        EXCLUDED.labels(code).inc(number)
-    if inputs.features_as_of is not None:
-        FEATURE_AGE.set((inputs.as_of - inputs.features_as_of).total_seconds())
-    scores = inputs.scores
-    for offer, p_start, source in zip(
-        scores.offers, scores.p_start, scores.p_start_is, strict=True
-    ):
-        if source == "propensity":
-            P_START_SUM.labels(offer).inc(p_start)
-            P_START_COUNT.labels(offer).inc()
+        _step(step).observe(spent)
+    with _LOCK:
+        _counted.answers[route, status] += 1
+        _counted.degraded.update(map(degradation, passage.lacking))
+        for record in passage.records:
+            _counted.decision(record)
 
 
 def degradation(reason: str) -> str:
@@ -122,6 +187,7 @@ def serve_release(release: Release | None, instead_of: Release | None = None) ->
 
 def exposition() -> bytes:
     """Write all series of all workers in Prometheus' text format."""
+    write()
     if FOLDER_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
@@ -143,6 +209,7 @@ def forget_dead_workers() -> None:
 
 
 def leave() -> None:
-    """Take the gauges of this worker out of the sums: it stops."""
+    """Write the rest, and take the gauges of this worker out of the sums: it stops."""
+    write()
     if FOLDER_VARIABLE in os.environ:
         mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

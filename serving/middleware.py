@@ -62,13 +62,13 @@ class Room:
             return
         begun = time.monotonic()
         self._inside += 1
-        metrics.IN_FLIGHT.set(self._inside)
+        metrics.show_inside(self._inside)
         try:
             await self.app(scope, receive, send)
         finally:
             self._adapt(begun, time.monotonic())
             self._inside -= 1
-            metrics.IN_FLIGHT.set(self._inside)
+            metrics.show_inside(self._inside)
 
     def _adapt(self, begun: float, now: float) -> None:
         half = self.deadline_s / 2

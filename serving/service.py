@@ -126,6 +126,7 @@ class OnePointService:
         self._drain = Drain(CONFIG.drain_s)
         self._drain.take_over()
         metrics.forget_dead_workers()
+        metrics.write_every_second()
         if self._recommender.unsound:
             logger.error("degraded: rules and popularity answer: %s", self._recommender.unsound)
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)

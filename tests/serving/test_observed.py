@@ -2,10 +2,14 @@
 
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
+from serving.config import ROOT
 from serving.logs import JsonLines, Pseudonyms, pseudonym_key
 from serving.metrics import degradation
 
@@ -91,6 +95,46 @@ def test_neither_log_nor_metrics_name_a_customer(service, asked):
         seen = client.get("/metrics").text + service.log.read_text()
     for word in ("C_MATURES", "C_NOBODY", "C_NO_FEATURES", "C_PLAIN", *service.bank.keys.values()):
         assert word not in seen
+
+
+def test_what_was_counted_is_written_within_a_second_and_at_a_stop(tmp_path):
+    """Another worker that is asked, and who asks after a stop, reads the files."""
+    counting = """
+import os, time
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from serving import metrics
+from serving.passage import Passage
+
+def in_files():
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    labels = {"route": "/v1/x", "status": "200"}
+    return registry.get_sample_value("onepoint_answers_total", labels)
+
+metrics.WRITE_EVERY_S = 0.2
+metrics.write_every_second()
+for _ in range(3):
+    metrics.count_answer("/v1/x", 200, 0.001, Passage())
+until = time.monotonic() + 10
+while in_files() != 3 and time.monotonic() < until:
+    time.sleep(0.05)
+metrics.WRITE_EVERY_S = 60
+time.sleep(0.5)
+metrics.count_answer("/v1/x", 200, 0.001, Passage())
+before = in_files()
+metrics.leave()
+print(before, in_files())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", counting],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["3.0", "4.0"]
 
 
 def test_metrics_need_their_verb(service):

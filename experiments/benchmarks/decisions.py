@@ -31,7 +31,6 @@ from features.sources import open_source
 from features.spine import customers_at, data_end
 from serving.base import CHUNK
 from training.config import load_run_config
-from training.models.boosters import with_codes
 from training.models.release import Release
 from training.run import train
 
@@ -152,8 +151,14 @@ def _rows(release: Release, x: Matrix) -> dict[str, Matrix]:
     amounts = release.expected_amounts(repeated, offers)
     found = {
         "next_product": x,
-        "rare_products": with_codes(x, np.arange(float(len(release.next_product.learned_.pooled)))),
-        "expected_amount": with_codes(x, np.arange(float(len(release._amounts.offers)))),
+        "rare_products": _with_codes(x, len(release.next_product.learned_.pooled)),
+        "expected_amount": _with_codes(x, len(release._amounts.offers)),
         "channel_preference": release.channel_preference.matrix(repeated, offers, stages, amounts),
     }
     return {name: found[name] for name in _boosters(release)}
+
+
+def _with_codes(x: Matrix, codes: int) -> Matrix:
+    """Each row with every code of an offer in turn, shape (n · codes, F + 1)."""
+    repeated = np.repeat(x, codes, axis=0)
+    return np.column_stack([repeated, np.tile(np.arange(float(codes)), len(x))])

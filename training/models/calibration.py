@@ -102,9 +102,9 @@ class SoftmaxCalibrator(StrictConfig):
         return cls(scale=float(found.x[0]), bias=tuple(float(one) for one in found.x[1:]))
 
     def apply(self, scores: Vector) -> Vector:
-        """Calibrated probabilities, rows sum to 1."""
+        """Calibrated probabilities of scores (…, C); they sum to 1 over the last axis."""
         # scipy's softmax gives the same bits and takes ten times as long to begin
         shifted = self.scale * scores + np.array(self.bias)
-        shifted -= shifted.max(axis=1, keepdims=True)
+        shifted -= shifted.max(axis=-1, keepdims=True)
         odds = np.exp(shifted)
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=-1, keepdims=True))

@@ -16,7 +16,13 @@ import numpy.typing as npt
 from pydantic import Field
 
 from features.config import StrictConfig
-from training.models.boosters import BoosterConfig, contributions, one_output, raw_scores
+from training.models.boosters import (
+    BoosterConfig,
+    ContextBooster,
+    contributions,
+    one_output,
+    raw_scores,
+)
 from training.models.calibration import SoftmaxCalibrator
 
 Matrix = npt.NDArray[np.float64]
@@ -77,6 +83,7 @@ class ChannelPreferenceModel:
         self.learned_ = learned
         self.text_ = text
         self._booster = lgb.Booster(model_str=text)
+        self._by_offer = ContextBooster(text, len(CONTEXT))
         self._apart: dict[str, lgb.Booster] = {}
         self._coded: dict[tuple[str, ...], Vector] = {}
 
@@ -162,14 +169,11 @@ class ChannelPreferenceModel:
 
         Offer j is at ``stages[i][j]`` for row i of ``x`` and about ``amount_cny[i, j]``.
         """
-        stacked = np.empty((len(x), len(offers), x.shape[1] + len(CONTEXT)))
-        stacked[:, :, : x.shape[1]] = x[:, None, :]
-        stacked[:, :, -3] = self._codes(self.learned_.offers, offers)
-        stacked[:, :, -2] = [self._codes(self.learned_.stages, one) for one in stages]
-        stacked[:, :, -1] = amount_cny
-        rows = stacked.reshape(len(x) * len(offers), -1)
-        scores = raw_scores(self._booster, rows, len(self.channels), threads)
-        return self.learned_.calibrator.apply(scores).reshape(len(x), len(offers), -1)
+        asked = np.empty((len(x), len(offers), len(CONTEXT)))
+        asked[:, :, 0] = self._codes(self.learned_.offers, offers)
+        asked[:, :, 1] = [self._codes(self.learned_.stages, one) for one in stages]
+        asked[:, :, 2] = amount_cny
+        return self.learned_.calibrator.apply(self._by_offer.raw_scores(x, asked, threads))
 
     def _codes(self, coded: tuple[str, ...], names: tuple[str, ...]) -> Vector:
         """Codes of names, (len(names),); remembered, for customers are mostly at the same ones."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from features.config import StrictConfig
-from training.models.boosters import BoosterConfig, raw_scores, with_codes
+from training.models.boosters import BoosterConfig, ContextBooster, raw_scores
 from training.models.rates import TierAmounts, tiers
 
 Matrix = npt.NDArray[np.float64]
@@ -85,6 +85,7 @@ class ExpectedAmountModel:
         self.learned_ = learned
         self.text_ = text
         self._booster = lgb.Booster(model_str=text) if text else None
+        self._by_offer = ContextBooster(text, 1) if text else None
         bought = tuple(learned.table.by_offer)
         self._usual_place = {offer: place for place, offer in enumerate(bought)}
         self._usual = learned.table.by_tiers(bought)
@@ -176,10 +177,9 @@ class ExpectedAmountModel:
         if plan is None:
             plan = self._plans[offers] = self._plan(offers)
         amounts = np.full((len(x), len(offers)), np.nan)
-        if self._booster is not None and len(plan.modelled):
-            stacked = with_codes(x, plan.codes)
-            times = np.exp(raw_scores(self._booster, stacked, 1, threads))
-            amounts[:, plan.modelled] = plan.medians * times.reshape(len(x), -1)
+        if self._by_offer is not None and len(plan.modelled):
+            scores = self._by_offer.raw_scores(x, plan.codes[:, None], threads)
+            amounts[:, plan.modelled] = plan.medians * np.exp(scores[:, :, 0])
         if len(plan.tabled):
             column = self.learned_.assets_column
             assets = np.full(len(x), np.nan) if column is None else x[:, column]

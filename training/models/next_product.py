@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from features.config import StrictConfig
 from training.models.boosters import (
+    ContextBooster,
     contributions,
     merge,
     one_output,
     raw_scores,
-    with_codes,
 )
 from training.models.calibration import PlattCalibrator
 from training.models.season import MONTHS, Season
@@ -131,6 +131,7 @@ class NextProductModel:
         self.pooled_text_ = pooled_text
         self._merged = lgb.Booster(model_str=merged_text) if merged_text else None
         self._pooled = lgb.Booster(model_str=pooled_text) if pooled_text else None
+        self._by_product = ContextBooster(pooled_text, 1) if pooled_text else None
         self._apart: dict[str, lgb.Booster] = {}
         self._position = {product: place for place, product in enumerate(learned.products)}
         self._own_columns = np.array([self._position[one] for one in learned.merged], np.int64)
@@ -228,12 +229,11 @@ class NextProductModel:
         learned = self.learned_
         if self._merged is not None:
             raw[:, self._own_columns] = raw_scores(self._merged, x, len(learned.merged), threads)
-        if self._pooled is not None:
-            codes = np.arange(float(len(learned.pooled)))
+        if self._by_product is not None:
+            codes = np.arange(float(len(learned.pooled)))[:, None]
             for first in range(0, len(x), TOGETHER):
-                block = x[first : first + TOGETHER]
-                scores = raw_scores(self._pooled, with_codes(block, codes), 1, threads)
-                raw[first : first + TOGETHER, self._pooled_columns] = scores.reshape(len(block), -1)
+                scores = self._by_product.raw_scores(x[first : first + TOGETHER], codes, threads)
+                raw[first : first + TOGETHER, self._pooled_columns] = scores[:, :, 0]
         return np.asarray(raw + self._log_rates)
 
     def predict(self, x: Matrix, threads: int = 1) -> Matrix:

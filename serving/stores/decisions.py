@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from serving.facts import LiveFact, Place, event_body, fact_of
 from serving.keys import EVERY_CHANNEL, Key, not_your_door, opened
 from serving.stores.engine import cause, is_there, open_engine, open_to_read
 from serving.stores.journal import Journal
+from serving.stores.prepared import KeptOpen, Prepared, Row
 from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES, PLACES, STORE_FACTS
 
 USES_CAPACITY = ("started", "completed")
@@ -56,11 +57,13 @@ _MINUTES_USED = (
     .order_by(_PLACES_USED.c.org_id, _PLACES_USED.c.handle)
 )
 _BY_ID = select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("decision_id"))
-_BY_REQUEST = select(DECISIONS).where(
-    DECISIONS.c.customer_id == bindparam("customer_id"),
-    DECISIONS.c.request_id == bindparam("request_id"),
+_BY_REQUEST = Prepared(
+    select(DECISIONS).where(
+        DECISIONS.c.customer_id == bindparam("customer_id"),
+        DECISIONS.c.request_id == bindparam("request_id"),
+    )
 )
-_FACTS = (
+_FACTS = Prepared(
     select(LIVE_FACTS.c.kind, LIVE_FACTS.c.event_time, LIVE_FACTS.c.body)
     .where(
         LIVE_FACTS.c.customer_id == bindparam("customer_id"),
@@ -80,7 +83,8 @@ _FACTS_OF_ALL = (
 _DECIDED = select(DECISIONS.c.customer_id, DECISIONS.c.channel, DECISIONS.c.as_of).where(
     DECISIONS.c.decision_id == bindparam("decision_id")
 )
-_OUTCOMES_OF = select(OUTCOMES).where(OUTCOMES.c.decision_id == bindparam("decision_id"))
+_OUTCOMES_OF = Prepared(select(OUTCOMES).where(OUTCOMES.c.decision_id == bindparam("decision_id")))
+_NEW_PLACES = Prepared(PLACES.insert())
 _RECENT = (
     select(DECISIONS.c.decision_id, DECISIONS.c.as_of, DECISIONS.c.channel, DECISIONS.c.audience)
     .where(DECISIONS.c.customer_id == bindparam("customer_id"))
@@ -140,6 +144,7 @@ class DecisionStore:
     def __init__(self, engine: Engine, path: Path | None) -> None:
         self.engine = engine
         self.journal = Journal(engine, path)
+        self._open = KeptOpen(engine)
         self._minutes: tuple[tuple[datetime, datetime], float, MinutesUsed] | None = None
 
     @classmethod
@@ -160,6 +165,7 @@ class DecisionStore:
     def close(self) -> None:
         """Write what waits and let go of the database."""
         self.journal.close()
+        self._open.close()
         self.engine.dispose()
 
     async def add(self, decision: StoredDecision, places: Sequence[Place] = ()) -> StoredDecision:
@@ -170,14 +176,14 @@ class DecisionStore:
 
         def insert_or_find(connection: Connection) -> StoredDecision:
             now = datetime.now(UTC)
-            if not _insert_new(connection, DECISIONS, {**decision.__dict__, "stored_at": now}):
+            if not _insert_new(connection, DECISIONS, {**vars(decision), "stored_at": now}):
                 return _of_same_request(connection, decision)
             if places:
-                rows = [{**asdict(one), "decision_id": decision.decision_id} for one in places]
-                connection.execute(PLACES.insert(), rows)
+                rows = [{**vars(one), "decision_id": decision.decision_id} for one in places]
+                _NEW_PLACES.run_many(connection, rows)
             asked = {"decision_id": decision.decision_id}
             # After the insert, which on PostgreSQL waited for outcomes being stored elsewhere.
-            for orphan in connection.execute(_OUTCOMES_OF, asked).mappings().all():
+            for orphan in _OUTCOMES_OF.rows(connection, asked):
                 if not told_by(orphan, decision.channel):
                     continue
                 _add_fact(connection, _outcome(orphan), decision.customer_id, places)
@@ -241,15 +247,16 @@ class DecisionStore:
         Facts are those of the customer from ``since`` to ``until``, both included, oldest first;
         none where the request was answered before.
         """
-        with self.reading() as connection:
+        with _unreadable():
             if request_id is not None:
                 asked = {"customer_id": customer_id, "request_id": request_id}
-                row = connection.execute(_BY_REQUEST, asked).mappings().first()
-                if row is not None:
+                for row in self._open.rows(_BY_REQUEST, asked):
                     return decision_of(row), ()
             times = {"customer_id": customer_id, "since": since, "until": until}
-            found = connection.execute(_FACTS, times).all()
-        return None, tuple(LiveFact(kind, at, json.loads(body)) for kind, at, body in found)
+            found = self._open.rows(_FACTS, times)
+        return None, tuple(
+            LiveFact(one["kind"], one["event_time"], json.loads(one["body"])) for one in found
+        )
 
     def recent(self, customer_id: str, caller: Key, limit: int) -> list[Remembered]:
         """Find a customer's last decisions that a caller may read, newest first.
@@ -315,11 +322,16 @@ class DecisionStore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection to read by."""
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the decision store cannot be read: {cause(error)}") from None
+        with _unreadable(), self.engine.connect() as connection:
+            yield connection
+
+
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreError(f"the decision store cannot be read: {cause(error)}") from None
 
 
 def open_decision_store(work: Path) -> DecisionStore:
@@ -331,30 +343,29 @@ def _address(work: Path) -> Path | str:
     return os.environ.get("ONEPOINT_POSTGRES_URL") or work / "decisions.sqlite"
 
 
-def decision_of(row: RowMapping) -> StoredDecision:
+def decision_of(row: Row) -> StoredDecision:
     """Read a row of `decisions`."""
     fields = {name: row[name] for name in StoredDecision.__dataclass_fields__}
     fields["record"], fields["answer"] = bytes(fields["record"]), bytes(fields["answer"])
     return StoredDecision(**fields)
 
 
-def _place(row: RowMapping) -> Place:
+def _place(row: Row) -> Place:
     return Place(**{name: row[name] for name in Place.__dataclass_fields__})
 
 
-def _outcome(row: RowMapping) -> Outcome:
+def _outcome(row: Row) -> Outcome:
     return Outcome(**{name: row[name] for name in Outcome.model_fields})
 
 
 def _of_same_request(connection: Connection, decision: StoredDecision) -> StoredDecision:
     asked = {"customer_id": decision.customer_id, "request_id": decision.request_id}
-    found = connection.execute(_BY_REQUEST, asked).mappings().first()
-    if found is None:
-        raise StoreError(f"decision id {decision.decision_id} was given out twice")
-    return decision_of(found)
+    for found in _BY_REQUEST.rows(connection, asked):
+        return decision_of(found)
+    raise StoreError(f"decision id {decision.decision_id} was given out twice")
 
 
-def told_by(outcome: RowMapping, channel: str) -> bool:
+def told_by(outcome: Row, channel: str) -> bool:
     """Say whether who told an outcome (a row of `outcomes`) speaks for its decision's channel."""
     return opened(json.loads(outcome["doors"]), channel)
 
@@ -447,12 +458,12 @@ def _dialect(name: str) -> Any:
 
 
 @cache
-def _insert_statement(dialect: str, table: Table) -> Any:
+def _insert_statement(dialect: str, table: Table) -> Prepared:
     # RETURNING and not rowcount: drivers differ in what they count for a row that gave way.
     key = next(iter(table.primary_key))
-    return _dialect(dialect).insert(table).on_conflict_do_nothing().returning(key)
+    return Prepared(_dialect(dialect).insert(table).on_conflict_do_nothing().returning(key))
 
 
 def _insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     statement = _insert_statement(connection.dialect.name, table)
-    return connection.execute(statement, row).first() is not None
+    return bool(statement.rows(connection, row))

@@ -131,7 +131,10 @@ def _sqlite(path: Path, wait_s: float, reading: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        writes = options.get(WRITES, False)
         # A write that begins as a read fails at once when another process writes; IMMEDIATE waits.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

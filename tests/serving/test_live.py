@@ -167,7 +167,11 @@ def test_connections_that_were_cut_are_made_again(workers, address):
     ask(worker)
     elsewhere = create_engine(make_url(address))
     with worker.store.engine.connect() as one, worker.store.engine.connect() as another:
-        pids = [each.exec_driver_sql("select pg_backend_pid()").scalar() for each in (one, another)]
+        kept = worker.store._open._connection
+        pids = [
+            each.exec_driver_sql("select pg_backend_pid()").scalar()
+            for each in (one, another, kept)
+        ]
     with elsewhere.begin() as other:
         for pid in pids:
             other.exec_driver_sql(f"select pg_terminate_backend({pid})")

@@ -7,6 +7,7 @@ zone are refused; answers are UTC.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -53,6 +54,10 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers), AfterValidat
 Rank = Annotated[int, Field(ge=1, le=20, strict=True)]
 
 
+STRICT = ConfigDict(extra="forbid")
+"""Of dataclasses that stand in messages and records."""
+
+
 class Message(BaseModel):
     """What is sent or answered: no unknown fields, never changed."""
 
@@ -87,42 +92,59 @@ class RecommendRequest(Message):
     intent: Intent | None = None
 
 
-class Text(Message):
+# What an answer is made of by the dozen: dataclasses, which cost a third of a model to make.
+# pydantic checks them where they are read back, and they stand in the schema like the rest.
+@dataclass(frozen=True, slots=True)
+class Text:
     """A sentence in both languages."""
+
+    __pydantic_config__ = STRICT
 
     zh: str
     en: str
 
 
-class Reason(Message):
+@dataclass(frozen=True, slots=True)
+class Reason:
     """One approved sentence; `kind` tells where it comes from."""
+
+    __pydantic_config__ = STRICT
 
     kind: ReasonKind
     code: str
     text: Text
 
 
-class DecisionOwner(Message):
+@dataclass(frozen=True, slots=True)
+class DecisionOwner:
     """Who takes it from here: an outlet, and a person where one is known."""
+
+    __pydantic_config__ = STRICT
 
     org_id: str | None = None
     staff_id: str | None = None
     name: str | None = None
 
 
-class GroupContribution(Message):
+@dataclass(frozen=True, slots=True)
+class GroupContribution:
     """How much one group of features adds to the raw score of `p_start` (log-odds).
 
     ``text`` says it in words, where it is enough to speak of and the audience may hear it.
     """
+
+    __pydantic_config__ = STRICT
 
     group: str
     contribution: float
     text: Text | None = None
 
 
-class Explanation(Message):
+@dataclass(frozen=True, slots=True)
+class Explanation:
     """Exact TreeSHAP of one offer: `bias` + contributions = `raw_score` (log-odds)."""
+
+    __pydantic_config__ = STRICT
 
     raw_score: float
     bias: float
@@ -212,8 +234,11 @@ class Recommendation(Message):
     explanation: Explanation | None = None
 
 
-class Exclusion(Message):
+@dataclass(frozen=True, slots=True)
+class Exclusion:
     """What was not offered and the one primary reason; `handle` `*` = every channel."""
+
+    __pydantic_config__ = STRICT
 
     offer: str
     handle: str

@@ -127,7 +127,7 @@ def _as_json(found: WhyNot) -> dict[str, Any]:
 def _veto_json(veto: Veto) -> dict[str, Any]:
     return {
         **{name: getattr(veto, name) for name in ("gate", "code", "says", "where")},
-        "text": veto.text.model_dump() if veto.text else None,
+        "text": asdict(veto.text) if veto.text else None,
     }
 
 

@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 class Case:
     """A customer at a door at a moment, with what the rules need already worked out.
 
-    ``today`` is the day in the bank's time zone, ``age`` in full years (None: not known).
-    ``stages`` is the next stage of each offer. ``personal`` is False where the customer refused
-    personalisation: then only vetoes may read what is known of him. ``unknown`` is True where his
-    record could not be read at all.
+    ``sets`` are the candidates; ``reach`` is the channel where the customer is or, ``outbound``
+    (we would go to him unasked), would be spoken to. ``today`` is the day in the bank's time zone,
+    ``age`` in full years (None: not known). ``stages`` is the next stage of each offer.
+    ``personal`` is False where the customer refused personalisation: then only vetoes may read what
+    is known of him. ``unknown`` is True where his record could not be read at all.
     """
 
     rules: Rulebook
+    sets: ActionSets
     inputs: DecisionInputs
+    outbound: bool
+    reach: Channel
     state: CustomerState
     now: datetime
     today: date
@@ -53,21 +57,6 @@ class Case:
         """The offer the customer says he came for; who is contacted said nothing."""
         intent = self.inputs.intent
         return None if intent is None or self.outbound else intent.offer
-
-    @property
-    def outbound(self) -> bool:
-        """Whether we would go to the customer unasked."""
-        return self.inputs.direction == "outbound"
-
-    @property
-    def sets(self) -> ActionSets:
-        """The candidates, and the sets of them that rules speak of."""
-        return self.rules.sets
-
-    @property
-    def reach(self) -> Channel:
-        """The channel where the customer is or, outbound, would be spoken to."""
-        return self.rules.catalog.channel_by_id[self.inputs.channel]
 
     @cached_property
     def door(self) -> Door:
@@ -230,7 +219,10 @@ def make_case(inputs: DecisionInputs, rules: Rulebook) -> Case:
     today = local_day(now, zone)
     return Case(
         rules=rules,
+        sets=rules.sets,
         inputs=inputs,
+        outbound=inputs.direction == "outbound",
+        reach=rules.catalog.channel_by_id[inputs.channel],
         state=state,
         now=now,
         today=today,
@@ -262,16 +254,16 @@ def stages_for(intent: Intent | None, state: CustomerState, rulebook: Rulebook) 
     affair.
     """
     broken = state.broken_application if personal_answer(state.consents) else None
-    stages: dict[str, Stage] = {}
-    for offer in rulebook.catalog.offers:
-        stage: Stage = "application"
-        if intent is not None and intent.offer == offer.id:
-            stage = intent.stage
-        elif broken is not None and broken.offer == offer.id:
-            stage = _next_stage(broken.stage)
-        if offer.kind != "product" and stage == "application":
-            stage = "servicing"
-        stages[offer.id] = stage
+    told: dict[str, Stage] = {}
+    if broken is not None:
+        told[broken.offer] = _next_stage(broken.stage)
+    if intent is not None:
+        told[intent.offer] = intent.stage
+    first = rulebook.first_stages
+    stages = dict(first)
+    for offer, stage in told.items():
+        if offer in first:
+            stages[offer] = first[offer] if stage == "application" else stage
     return stages
 
 

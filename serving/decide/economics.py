@@ -33,20 +33,19 @@ def gets_done_here(shown: Shown) -> Mapping[str, Value] | None:
     }
 
 
-@reason("staff_time_saved", personal=False)
+@reason("staff_time_saved", personal=False, where=lambda spot: spot.changes_door)
 def saves_staff_time(shown: Shown) -> Mapping[str, Value] | None:
     """Less staff time is taken where he is sent than where he is."""
     reach = shown.case.rules.catalog.channel_by_id[shown.case.inputs.channel]
     saved = reach.staff_minutes - shown.arm.handle.staff_minutes
-    return {"minutes": f"{saved:.0f}"} if shown.changes_door and saved >= 1 else None
+    return {"minutes": f"{saved:.0f}"} if saved >= 1 else None
 
 
-@reason("expected_value")
+@reason("expected_value", where=lambda spot: spot.offer.kind == "product")
 def brings_value(shown: Shown) -> Mapping[str, Value] | None:
     """Say what the offer may be expected to bring, all costs taken off."""
-    if shown.arm.offer.kind != "product" or shown.arm.value_cny < 1:
-        return None
-    return {"value": f"{shown.arm.value_cny:,.0f}"}
+    value_cny = shown.arm.value_cny
+    return {"value": f"{value_cny:,.0f}"} if value_cny >= 1 else None
 
 
 @reason("explored", personal=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from features.catalog import Channel, Offer, Stage
 from serving.contract import Reason, Text
@@ -10,6 +11,9 @@ from serving.decide.case import Case
 from serving.decide.phrases import STAGE_NAMES, Value
 from serving.decide.record import ScoredAction
 from serving.decide.routing import owner
+
+if TYPE_CHECKING:
+    from serving.decide.rulebook import Rulebook
 
 STEPS = (
     "next_care", "next_care_handover", "next_here", "next_self", "next_to_manager",
@@ -42,9 +46,9 @@ def next_steps(case: Case, action: ScoredAction) -> tuple[Reason, ...]:
     return tuple(reason for reason in said if reason is not None)
 
 
-def is_person(case: Case, handle: Channel) -> bool:
+def is_person(rules: Rulebook, handle: Channel) -> bool:
     """Whether a person serves the customer at a channel, and no machine nor he himself."""
-    return handle.staff_minutes > 0 and handle.id not in case.rules.policy.doors.machines
+    return handle.staff_minutes > 0 and handle.id not in rules.policy.doors.machines
 
 
 @lru_cache(maxsize=1024)
@@ -57,7 +61,7 @@ def _task(zh: str, en: str, stage: Stage | None) -> Text:
 
 
 def _step(case: Case, action: ScoredAction, handle: Channel, taker: str | None) -> str:
-    stays, person = action.route == "stay", is_person(case, handle)
+    stays, person = action.route == "stay", is_person(case.rules, handle)
     if action.kind == "care" and person:
         return "next_care" if stays else "next_care_handover"
     if stays:

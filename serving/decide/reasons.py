@@ -12,8 +12,8 @@ from serving.decide.case import Case
 from serving.decide.economics import SUM_CODES
 from serving.decide.gate_counts import GATE_CODES
 from serving.decide.next_steps import STEP_CODES
-from serving.decide.phrases import Phrases, Value
-from serving.decide.reason_rules import REASON_RULES, ReasonRule, Shown
+from serving.decide.phrases import Value
+from serving.decide.reason_rules import REASON_RULES, ReasonRule, Shown, Spot
 from serving.decide.record import Contributions
 from serving.decide.valuation import Arm
 from serving.decide.why_first import FIRST_CODES
@@ -50,7 +50,7 @@ def reasons_for(case: Case, arm: Arm, arms: list[Arm], explored: bool) -> tuple[
     phrases = case.rules.phrases
     shown = Shown(case, arm, arms, explored)
     found: list[Reason] = []
-    for rule in case.rules.said_to[case.personal]:
+    for rule in case.rules.said_at(arm.offer, arm.handle, case.reach, case.personal):
         values: Mapping[str, Value] | None = rule.says(shown)
         if values is None:
             continue
@@ -61,10 +61,15 @@ def reasons_for(case: Case, arm: Arm, arms: list[Arm], explored: bool) -> tuple[
     return phrases.sort(found)
 
 
-def said_to(phrases: Phrases) -> dict[bool, tuple[ReasonRule, ...]]:
-    """The rules that have an approved sentence: for who lets his data be used, and for who not."""
-    said = tuple(rule for rule in REASON_RULES if rule.code in phrases.by_code)
-    return {True: said, False: tuple(rule for rule in said if not rule.personal)}
+def said_at(spot: Spot, personal: bool) -> tuple[ReasonRule, ...]:
+    """The rules that may apply there and have an approved sentence for such an answer."""
+    return tuple(
+        rule
+        for rule in REASON_RULES
+        if rule.code in spot.rules.phrases.by_code
+        and (personal or not rule.personal)
+        and rule.where(spot)
+    )
 
 
 def model_reasons(contributions: Contributions, rules: Rulebook) -> list[Reason]:

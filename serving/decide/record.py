@@ -12,17 +12,23 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from features.catalog import Mode, OfferKind, Stage
 from features.config import StrictConfig
 from features.state import CustomerState
-from serving.contract import Audience, Considered, Direction, Intent, Reason, Route, Versions
+from serving.contract import (
+    STRICT,
+    Audience,
+    Considered,
+    Direction,
+    Intent,
+    Reason,
+    Route,
+    Versions,
+)
 
 PStartIs = Literal["propensity", "popularity"]
-
-STRICT = ConfigDict(extra="forbid")
-"""Of the dataclasses below: pydantic checks them when a record is read back, we make many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from features.catalog import Catalog, Channel, Stage, load_catalog
+from features.catalog import Catalog, Channel, Offer, Stage, load_catalog
 from features.config import parse_config, read_yaml
 from features.errors import ConfigError, did_you_mean
 from serving.decide.actions import ActionSets
@@ -20,8 +20,8 @@ from serving.decide.door import Door, door_of
 from serving.decide.gates import exclusion_codes
 from serving.decide.phrases import Phrases, parse_phrases
 from serving.decide.policy import Policy
-from serving.decide.reason_rules import ReasonRule
-from serving.decide.reasons import ALWAYS_NEEDED, said_to
+from serving.decide.reason_rules import ReasonRule, Spot
+from serving.decide.reasons import ALWAYS_NEEDED, said_at
 from serving.decide.record import Scores
 from serving.decide.scorecard import Scorecard
 
@@ -42,6 +42,12 @@ class Rulebook:
     phrases: Phrases
     catalog_version: str
     policy_version: str
+
+    @cached_property
+    def first_stages(self) -> dict[str, Stage]:
+        """The stage at which each offer begins: services and care have no application."""
+        offers = self.catalog.offers
+        return {one.id: "application" if one.kind == "product" else "servicing" for one in offers}
 
     @cached_property
     def handles(self) -> tuple[Channel, ...]:
@@ -79,9 +85,18 @@ class Rulebook:
         return found
 
     @cached_property
-    def said_to(self) -> dict[bool, tuple[ReasonRule, ...]]:
-        """The reasons that may be given, by whether the answer is personal."""
-        return said_to(self.phrases)
+    def _said(self) -> dict[tuple[str, str, str, bool], tuple[ReasonRule, ...]]:
+        return {}
+
+    def said_at(
+        self, offer: Offer, handle: Channel, reach: Channel, personal: bool
+    ) -> tuple[ReasonRule, ...]:
+        """Name the reasons that may apply to an offer done at a handle; remembered."""
+        key = offer.id, handle.id, reach.id, personal
+        found = self._said.get(key)
+        if found is None:
+            found = self._said[key] = said_at(Spot(self, offer, handle, reach), personal)
+        return found
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -38,7 +38,7 @@ class CustomerPages:
         return self._viewer.page(seen, caller.audience)
 
     def _seen(self, customer_id: str, caller: Key, now: datetime, scorer: Scorer) -> Seen:
-        record, degraded = self._reading.published(customer_id, now)
+        record, degraded = self._reading.published(self._reading.ask(customer_id), now)
         past, unread = self._reading.past(customer_id, caller, now)
         bare = Seen(customer_id, now, decisions=past.decisions, degraded=degraded + unread)
         if record is None:

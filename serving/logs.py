@@ -38,7 +38,10 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["places"] = _places(record)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _ENCODER.encode(line)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
 def _places(record: logging.LogRecord) -> list[str]:
@@ -69,11 +72,12 @@ class Pseudonyms:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
 
     def of(self, customer_id: str) -> str:
         """HMAC-SHA256 of the id under the key, its first 64 bits in hexadecimal."""
-        code = hmac.new(self._key, customer_id.encode("utf-8", "surrogateescape"), hashlib.sha256)
+        code = self._keyed.copy()
+        code.update(customer_id.encode("utf-8", "surrogateescape"))
         return f"p-{code.hexdigest()[:16]}"
 
 

@@ -19,11 +19,12 @@ Step = Literal["read", "score", "decide", "explain", "store"]
 class Passage:
     """What the log and the metrics want to know of one request.
 
-    ``seconds`` by step, ``records`` made for it, ``decision_ids`` answered with (a repeated request
-    is answered with a decision made before). ``looked_at`` are customers whose page was given,
-    ``lacking`` what the pages were degraded by.
+    ``seconds`` by step (``begun`` when, of those not ended), ``records`` made for it,
+    ``decision_ids`` answered with (a repeated request is answered with a decision made before).
+    ``looked_at`` are customers whose page was given, ``lacking`` what the pages were degraded by.
     """
 
+    begun: dict[Step, float] = field(default_factory=dict)
     seconds: dict[Step, float] = field(default_factory=dict)
     records: list[DecisionRecord] = field(default_factory=list)
     decision_ids: list[str] = field(default_factory=list)
@@ -38,14 +39,26 @@ PASSAGE: ContextVar[Passage | None] = ContextVar("onepoint_passage", default=Non
 @contextmanager
 def step(name: Step) -> Iterator[None]:
     """Time a step of the present request; outside of one nothing is kept."""
-    begun = time.perf_counter()
+    begin(name)
     try:
         yield
     finally:
-        passage = PASSAGE.get()
-        if passage is not None:
-            spent = time.perf_counter() - begun
-            passage.seconds[name] = passage.seconds.get(name, 0.0) + spent
+        end(name)
+
+
+def begin(name: Step) -> None:
+    """Begin a step that may end in another thread that works for the same request."""
+    passage = PASSAGE.get()
+    if passage is not None:
+        passage.begun[name] = time.perf_counter()
+
+
+def end(name: Step) -> None:
+    """End a step, if it was begun."""
+    passage = PASSAGE.get()
+    if passage is not None and name in passage.begun:
+        spent = time.perf_counter() - passage.begun.pop(name)
+        passage.seconds[name] = passage.seconds.get(name, 0.0) + spent
 
 
 def decided(record: DecisionRecord) -> None:

@@ -6,6 +6,7 @@ What could not be read in that time is named, and the answer goes out without it
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -49,6 +50,14 @@ class Past:
     decisions: tuple[Remembered, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A customer the online store is being asked for; ``wait`` gives the answer, or raises."""
+
+    customer_id: str
+    wait: Callable[[], OnlineRecord | None]
+
+
 class Reading:
     """Reads both stores; use it from one thread."""
 
@@ -75,8 +84,12 @@ class Reading:
 
     def before_a_decision(
         self, request: RecommendRequest, as_of: datetime
-    ) -> tuple[Known, Missing]:
-        """Ask the decision store for an answer already given, live facts and minutes used."""
+    ) -> tuple[Known, Missing, Asked]:
+        """Ask the decision store for an answer already given, live facts and minutes used.
+
+        Beside it the customer is asked for, whom `published` then waits for.
+        """
+        asked = self.ask(request.customer_id)
         since = facts_since(self.customers.published_at, as_of)
         # Without an `as_of` all that was received counts, whatever our clocks make of it.
         until = as_of if request.as_of else self.clock.latest() + self.skew
@@ -88,10 +101,10 @@ class Reading:
 
         try:
             with step("read"):
-                return self._log.read(ask), ()
+                return self._log.read(ask), (), asked
         except (StoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
-            return Known(), NO_LOG
+            return Known(), NO_LOG, asked
 
     def past(self, customer_id: str, caller: Key, now: datetime) -> tuple[Past, Missing]:
         """Ask the decision store for a customer's live facts and his last decisions."""
@@ -109,14 +122,18 @@ class Reading:
             logger.warning("degraded: %s", error)
             return Past(), NO_LOG
 
-    def published(self, customer_id: str, as_of: datetime) -> tuple[OnlineRecord | None, Missing]:
-        """Read a customer as published.
+    def ask(self, customer_id: str) -> Asked:
+        """Ask for a customer as published."""
+        return Asked(customer_id, self._online.begin(lambda: self.customers.read(customer_id)))
+
+    def published(self, asked: Asked, as_of: datetime) -> tuple[OnlineRecord | None, Missing]:
+        """Wait for a customer as published.
 
         `RequestRefused`: 404, the store does not know him; 422, ``as_of`` lies before his features.
         """
         try:
             with step("read"):
-                record = self._online.read(lambda: self.customers.read(customer_id))
+                record = asked.wait()
         except (OnlineStoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
             slow = isinstance(error, TooSlowError)
@@ -125,7 +142,7 @@ class Reading:
             raise RequestRefused.at(
                 404,
                 "customer_id",
-                f"'{customer_id}' is not in the online store",
+                f"'{asked.customer_id}' is not in the online store",
                 "check the id; new customers are known after the next publication",
             )
         if as_of < record.as_of:

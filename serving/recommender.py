@@ -8,7 +8,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,7 +32,7 @@ from serving.facts import Place, purpose_of
 from serving.intake import Intake
 from serving.keys import Key, not_your_door
 from serving.known import MODEL_FAILURES, MODELS_FAILED, Knowledge, KnownCustomer, scores_of
-from serving.passage import answered, decided, step
+from serving.passage import answered, begin, decided, end, step
 from serving.reading import Reading
 from serving.scoring import Scorer, feature_values
 from serving.stores.decisions import DecisionStore, MinutesUsed, StoredDecision
@@ -94,12 +94,13 @@ class Recommender:
         StoreError
             The decision could not be stored, so there is no answer.
         """
-        drawn = await self._at_desk(self._decide, request, audience)
-        if isinstance(drawn, StoredDecision):
-            stored = drawn
-        else:
-            with step("store"):
-                stored = await self.store.add(drawn.decision, drawn.places)
+        done: Future[StoredDecision] = Future()
+        told = contextvars.copy_context()
+        self._desk.submit(told.run, self._decide_and_store, request, audience, done)
+        try:
+            stored = await asyncio.wrap_future(done)
+        finally:
+            end("store")
         if stored.request_sha256 != _fingerprint(request, audience):
             raise RequestRefused.at(
                 409,
@@ -152,11 +153,29 @@ class Recommender:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._desk, partial(told.run, work, *given, **named))
 
+    def _decide_and_store(
+        self, request: RecommendRequest, audience: Audience, done: Future[StoredDecision]
+    ) -> None:
+        """Decide, and pass on to the journal, without waking the event loop in between."""
+        if done.cancelled():  # nobody waits for it any more
+            return
+        try:
+            drawn = self._decide(request, audience)
+        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+            if done.set_running_or_notify_cancel():
+                done.set_exception(error)
+            return
+        if isinstance(drawn, _New):
+            begin("store")
+            self.store.put(drawn.decision, drawn.places, done)
+        elif done.set_running_or_notify_cancel():
+            done.set_result(drawn)
+
     def _decide(self, request: RecommendRequest, audience: Audience) -> StoredDecision | _New:
         self._check_request(request)
         now = self.clock.now()
         as_of = request.as_of or now
-        known, degraded = self._reading.before_a_decision(request, as_of)
+        known, degraded, asked = self._reading.before_a_decision(request, as_of)
         if known.answered is not None:
             return known.answered
         if as_of > now + self._reading.skew:
@@ -166,7 +185,7 @@ class Recommender:
                 f"{in_words(as_of)} is in the future (now: {in_words(now)})",
                 "leave it out",
             )
-        record, unread = self._reading.published(request.customer_id, as_of)
+        record, unread = self._reading.published(asked, as_of)
         degraded += unread
         if record is None or degraded:
             # Where facts are missing, an opt-out may be among them.

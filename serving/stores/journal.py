@@ -46,8 +46,15 @@ class Journal:
         Raises `StoreError` where the store cannot be written, and what the job itself raises.
         """
         done: Future[Result] = Future()
-        self._waiting.put((job, done))
+        self.put(job, done)
         return await asyncio.wrap_future(done)
+
+    def put(self, job: Callable[[Connection], Result], done: Future[Result]) -> None:
+        """Have ``job`` run as `write` does, and ``done`` told; nothing is run once it is cancelled.
+
+        From any thread.
+        """
+        self._waiting.put((job, done))
 
     def close(self) -> None:
         """Write what waits, then stop."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from features.errors import OnePointError
 
@@ -33,12 +34,24 @@ class Patience:
 
     def read(self, job: Callable[[], Read]) -> Read:
         """Run ``job`` and give what it gives; `TooSlowError` where that takes too long."""
+        return self.begin(job)()
+
+    def begin(self, job: Callable[[], Read]) -> Callable[[], Read]:
+        """Begin to run ``job``; to call what this gives is to wait for it, as `read` does.
+
+        The budget counts from the beginning, so that two stores are waited for at once.
+        """
         resting = time.monotonic() < self._rests_until
         if resting or (self._late is not None and not self._late.done()):
-            raise TooSlowError(f"{self.name}: left alone, it was too slow a moment ago")
-        future = self._thread.submit(job)
+            return self._refuse
+        return partial(self._wait, self._thread.submit(job), time.monotonic() + self.budget_s)
+
+    def _refuse(self) -> NoReturn:
+        raise TooSlowError(f"{self.name}: left alone, it was too slow a moment ago")
+
+    def _wait(self, future: Future[Read], until: float) -> Read:
         try:
-            return future.result(self.budget_s)
+            return future.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
             if future.done():  # the job's own: a socket that timed out
                 raise

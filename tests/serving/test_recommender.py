@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import threading
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -176,6 +177,38 @@ def test_models_that_fail_cost_the_models_and_not_the_answer(recommender, monkey
     assert answer["degraded"] is True
     assert answer["excluded"] == normal["excluded"]
     assert record_of(recommender, answer).inputs.features is None
+
+
+def test_both_stores_are_read_at_once(recommender, monkeypatch):
+    """Each read waits for the other to have begun."""
+    both = threading.Barrier(2, timeout=0.9 * recommender.config.read_budget_s)
+
+    def together(read):
+        def meet(*given):
+            both.wait()
+            return read(*given)
+
+        return meet
+
+    recommender.warm_up()
+    monkeypatch.setattr(recommender.customers, "read", together(recommender.customers.read))
+    monkeypatch.setattr(recommender.store, "known", together(recommender.store.known))
+    assert ask(recommender)["degraded"] is False
+
+
+def test_what_nobody_waits_for_any_more_is_neither_decided_nor_stored(recommender):
+    async def leave() -> int:
+        busy = threading.Event()
+        recommender._desk.submit(busy.wait)
+        request = RecommendRequest(customer_id="C_PLAIN", channel="teller")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(recommender.recommend(request, "staff"), 0.01)
+        busy.set()
+        await recommender.recommend(request, "staff")
+        with recommender.store.reading() as connection:
+            return connection.exec_driver_sql("select count(*) from decisions").scalar()
+
+    assert asyncio.run(leave()) == 1
 
 
 def test_who_declined_personalisation_is_scored_like_everybody(recommender):

@@ -13,9 +13,9 @@ import json
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import wait
@@ -94,11 +94,18 @@ def decide_base(
     with _alone(batch):
         kept = _left_over(batch, plan)
         todo = [number for number in numbers if number not in kept]
-        for _ in kept:
-            progress("done before")
-        for number in _decided(batch, todo, min(processes, len(todo))):
-            progress(f"chunk {number + 1:,} of {len(numbers):,}")
-        rows = _join(batch, len(numbers))
+        with closing(_decided(batch, todo, min(processes, len(todo)))) as decided:
+
+            def ready() -> Iterator[int]:
+                for number in numbers:
+                    if number in kept:
+                        progress("done before")
+                    else:
+                        next(decided)
+                        progress(f"chunk {number + 1:,} of {len(numbers):,}")
+                    yield number
+
+            rows = _join(batch, ready())
     return Decided(len(customers), rows, len(numbers), len(kept))
 
 
@@ -130,7 +137,8 @@ def _write_part(batch: Batch, base: Base, number: int) -> None:
     table = decision_table(chunk, base.decide(chunk), base.rules)
     temporary = batch.part(number).with_suffix(f".{os.getpid()}.writing")
     try:
-        pq.write_table(table, temporary, compression="zstd")
+        # read back once and soon: quick to read, not small
+        pq.write_table(table, temporary, compression="lz4")
         temporary.replace(batch.part(number))
     finally:
         temporary.unlink(missing_ok=True)
@@ -164,7 +172,8 @@ def _write(number: int) -> int:
     return number
 
 
-def _decided(batch: Batch, todo: list[int], processes: int) -> Iterator[int]:
+def _decided(batch: Batch, todo: list[int], processes: int) -> Generator[int]:
+    """Decide on chunks and give their numbers, in order, as each is done."""
     if processes <= 1:
         with batch.open() as base:
             for number in todo:
@@ -239,19 +248,24 @@ def _left_over(batch: Batch, plan: str) -> frozenset[int]:
     return frozenset(int(file.stem) for file in batch.parts.glob("*.parquet"))
 
 
-def _join(batch: Batch, parts: int) -> int:
-    """Put the chunks together in order, under a temporary name until all is on disk."""
+def _join(batch: Batch, numbers: Iterator[int]) -> int:
+    """Put the chunks together in order, as they come, under a temporary name until all are there.
+
+    Chunks are kept to the end: a killed run joins them again.
+    """
     temporary, rows = batch.parts / "all.writing", 0
+    joined = []
     with temporary.open("wb") as file:
         with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
-            for number in range(parts):
+            for number in numbers:
                 table = pq.read_table(batch.part(number), schema=SCHEMA)
                 writer.write_table(table)
                 rows += table.num_rows
+                joined.append(number)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(batch.out)
-    for number in range(parts):
+    for number in joined:
         batch.part(number).unlink()
     (batch.parts / PLAN).unlink()
     batch.parts.rmdir()

@@ -20,7 +20,7 @@ from serving.decide.pipeline import in_order
 from serving.decide.precedence import PRECEDENCE, precedence
 from serving.decide.record import DecisionRecord, RankedAction, ScoredAction
 from serving.decide.rulebook import Rulebook
-from serving.decide.rules import GATES, RULES, Gate, Rule
+from serving.decide.rules import GATES, Gate, Rule, asked
 from serving.decide.valuation import Prospect
 
 Standing = Literal["shown", "other_handle", "unlikely", "precedence", "outranked"]
@@ -130,7 +130,7 @@ def _vetoes(case: Case, offer: Offer, handle: Channel) -> Iterator[Veto]:
     """Every rule that vetoes a candidate, in the order of the gates: the first is the reason."""
     candidate = case.sets.offer[offer.id] & case.sets.handle[handle.id]
     for gate in GATES:
-        for rule in RULES[gate]:
+        for rule in asked(gate, case.outbound):
             holds = rule.vetoes(case) & candidate
             if holds and not (rule.sale and case.served & candidate):
                 yield _veto(case, rule, offer)

@@ -12,7 +12,7 @@ from serving.decide import affordable, deployable, eligible, permitted, suitable
 from serving.decide.actions import Actions, ActionSets, Row
 from serving.decide.case import Case
 from serving.decide.record import ExcludedAction
-from serving.decide.rules import GATES, RULES, Rule
+from serving.decide.rules import GATES, RULES, Rule, asked
 
 _GATE_FILES = (eligible, suitable, deployable, permitted, affordable)  # importing them registers
 
@@ -58,7 +58,7 @@ def sift(case: Case) -> Sifted:
     removed: list[tuple[Rule, Actions]] = []
     left: dict[str, int] = {}
     for gate in GATES:
-        for one in RULES[gate]:
+        for one in asked(gate, case.outbound):
             vetoed = one.vetoes(case) & alive
             if one.sale:
                 vetoed &= unsold

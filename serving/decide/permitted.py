@@ -11,7 +11,7 @@ from serving.decide.case import Case
 from serving.decide.deployable import deployed
 from serving.decide.exploration import uniform
 from serving.decide.policy import HoldOut
-from serving.decide.rules import rule, sale_rule
+from serving.decide.rules import contact_rule, rule, sale_rule
 
 
 @sale_rule("permitted", "complaint_first")
@@ -57,7 +57,7 @@ def unreachable(case: Case) -> Actions:
     return lost & _calls_later(case)
 
 
-@rule("permitted", "outside_call_hours")
+@contact_rule("permitted", "outside_call_hours")
 def outside_call_hours(case: Case) -> Actions:
     """Call nobody outside the hours for calls."""
     hour = case.now.astimezone(case.zone).hour
@@ -65,46 +65,42 @@ def outside_call_hours(case: Case) -> Actions:
     return case.sets.everything if _we_call(case) and not open_now else NOTHING
 
 
-@rule("permitted", "holiday")
+@contact_rule("permitted", "holiday")
 def holiday(case: Case) -> Actions:
     """Call nobody on a holiday."""
     off = _we_call(case) and case.today in case.rules.policy.holidays
     return case.sets.everything if off else NOTHING
 
 
-@rule("permitted", "contact_history_unknown")
+@contact_rule("permitted", "contact_history_unknown")
 def contact_history_unknown(case: Case) -> Actions:
     """Contact nobody of whom it is not known how often he was contacted."""
-    unknown = case.outbound and case.not_known("contacts")
-    return case.sets.everything if unknown else NOTHING
+    return case.sets.everything if case.not_known("contacts") else NOTHING
 
 
-@rule("permitted", "contact_cap")
+@contact_rule("permitted", "contact_cap")
 def contact_cap(case: Case) -> Actions:
     """Contact nobody more often than allowed, all channels together."""
-    capped = case.outbound and case.contact_from > case.today
-    return case.sets.everything if capped else NOTHING
+    return case.sets.everything if case.contact_from > case.today else NOTHING
 
 
-@rule("permitted", "channel_cap")
+@contact_rule("permitted", "channel_cap")
 def channel_cap(case: Case) -> Actions:
     """Contact nobody by one channel more often than allowed."""
-    capped = case.outbound and case.channel_from > case.today
-    return case.sets.everything if capped else NOTHING
+    return case.sets.everything if case.channel_from > case.today else NOTHING
 
 
-@rule("permitted", "fatigue_hold")
+@contact_rule("permitted", "fatigue_hold")
 def fatigue_hold(case: Case) -> Actions:
     """Leave alone who answered none of the contacts he was given of late."""
-    tired = case.outbound and case.rested_from > case.today
-    return case.sets.everything if tired else NOTHING
+    return case.sets.everything if case.rested_from > case.today else NOTHING
 
 
-@rule("permitted", "managers_customer")
+@contact_rule("permitted", "managers_customer")
 def managers_customer(case: Case) -> Actions:
     """Leave who has a manager to him: other managers and the call centre do not contact him."""
     own, policy = case.state.owner, case.rules.policy
-    if not case.outbound or own is None:
+    if own is None:
         return NOTHING
     anothers = case.reach.id in policy.doors.managers and case.reach.id != own.role
     open_to_us = case.reach.id in policy.managed_contact and not anothers
@@ -133,10 +129,10 @@ def managers_precedence(case: Case) -> Actions:
     return others & sets.offers_with(deployed(case), own.role)
 
 
-@rule("permitted", "hold_out")
+@contact_rule("permitted", "hold_out")
 def hold_out(case: Case) -> Actions:
     """Contact nobody of the hold-out group; asked last, so that it is who else would have been."""
-    held = case.outbound and held_out(case.rules.policy.hold_out, case.state.customer_id)
+    held = held_out(case.rules.policy.hold_out, case.state.customer_id)
     return case.sets.everything if held else NOTHING
 
 
@@ -151,7 +147,7 @@ def held_out(policy: HoldOut, customer_id: str) -> bool:
 
 
 def _we_call(case: Case) -> bool:
-    return case.outbound and case.reach.id in case.rules.policy.doors.calls
+    return case.reach.id in case.rules.policy.doors.calls
 
 
 def _calls_later(case: Case) -> Actions:

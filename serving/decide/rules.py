@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from serving.decide.actions import Actions
@@ -25,12 +26,14 @@ class Rule:
     """A veto: its gate, its reason code, and the function that names what it vetoes.
 
     ``sale``: it forbids selling, so that it does not hold where he is served in what he holds.
+    ``contact``: it is about contacting him unasked, so that it is not asked where he came to us.
     """
 
     gate: Gate
     code: str
     vetoes: Vetoes
     sale: bool
+    contact: bool
 
 
 RULES: dict[Gate, list[Rule]] = {gate: [] for gate in GATES}
@@ -38,7 +41,12 @@ RULES: dict[Gate, list[Rule]] = {gate: [] for gate in GATES}
 
 def rule(gate: Gate, code: str) -> Callable[[Vetoes], Vetoes]:
     """Register a function as a veto."""
-    return _into(gate, code, sale=False)
+    return _into(gate, code)
+
+
+def contact_rule(gate: Gate, code: str, sale: bool = False) -> Callable[[Vetoes], Vetoes]:
+    """Register a function as a veto of contacting a customer unasked."""
+    return _into(gate, code, sale=sale, contact=True)
 
 
 def sale_rule(gate: Gate, code: str) -> Callable[[Vetoes], Vetoes]:
@@ -46,9 +54,17 @@ def sale_rule(gate: Gate, code: str) -> Callable[[Vetoes], Vetoes]:
     return _into(gate, code, sale=True)
 
 
-def _into(gate: Gate, code: str, sale: bool) -> Callable[[Vetoes], Vetoes]:
+@cache
+def asked(gate: Gate, outbound: bool) -> tuple[Rule, ...]:
+    """The rules of a gate that are asked of a customer, by whether we would go to him unasked."""
+    return tuple(one for one in RULES[gate] if outbound or not one.contact)
+
+
+def _into(
+    gate: Gate, code: str, sale: bool = False, contact: bool = False
+) -> Callable[[Vetoes], Vetoes]:
     def enter(vetoes: Vetoes) -> Vetoes:
-        RULES[gate].append(Rule(gate, code, vetoes, sale))
+        RULES[gate].append(Rule(gate, code, vetoes, sale, contact))
         return vetoes
 
     return enter

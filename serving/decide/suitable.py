@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from serving.decide.actions import NOTHING, Actions
 from serving.decide.case import Case
-from serving.decide.rules import sale_rule
+from serving.decide.rules import contact_rule, sale_rule
 
 
 @sale_rule("suitable", "risk_assessment_unknown")
@@ -40,10 +40,10 @@ def high_risk_for_seniors(case: Case) -> Actions:
     return case.sets.risk_from[case.rules.policy.elderly.never_from_risk_level]
 
 
-@sale_rule("suitable", "high_risk_unasked")
+@contact_rule("suitable", "high_risk_unasked", sale=True)
 def high_risk_unasked(case: Case) -> Actions:
     """Never pitch the riskiest investments to who did not ask for them."""
-    return case.sets.risk_from[case.rules.policy.high_risk.from_level] if case.outbound else NOTHING
+    return case.sets.risk_from[case.rules.policy.high_risk.from_level]
 
 
 @sale_rule("suitable", "overdue_unknown")

@@ -4,6 +4,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from training.models import boosters
 from training.models.boosters import (
     ContextBooster,
     contributions,
@@ -142,3 +143,26 @@ def test_a_context_that_no_tree_reads_changes_nothing(x, single):
 def test_a_booster_asked_for_another_number_of_outputs_says_so(x, merged_text):
     with pytest.raises(ValueError, match="gives 30 numbers, not 20"):
         raw_scores(lgb.Booster(model_str=merged_text), x[:10], 2)
+
+
+def test_one_row_is_scored_and_explained_as_among_many(x, single, merged_text):
+    merged = lgb.Booster(model_str=merged_text)
+    many = raw_scores(merged, x, 3)
+    told = contributions(single[0], x[:50])
+    for row in range(50):
+        alone = x[row : row + 1]
+        assert np.array_equal(raw_scores(merged, alone, 3)[0], many[row])
+        assert np.array_equal(contributions(single[0], alone)[0], told[row])
+        assert np.array_equal(raw_scores(single[0], alone, 1)[0, 0], single[0].predict(
+            alone, raw_score=True, num_threads=1)[0])  # fmt: skip
+    with pytest.raises(ValueError, match="gives 3 numbers, not 2"):
+        raw_scores(lgb.Booster(model_str=merged_text), x[:1], 2)
+    with pytest.raises(ValueError, match="a row of 5 numbers, 6 were announced"):
+        raw_scores(merged, x[:1, :5], 3)
+
+
+def test_what_was_kept_for_single_rows_goes_with_its_booster(x, merged_text):
+    kept = len(boosters._ONE_ROW)
+    for _ in range(3):
+        raw_scores(lgb.Booster(model_str=merged_text), x[:1], 3)
+    assert len(boosters._ONE_ROW) == kept

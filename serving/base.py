@@ -170,9 +170,7 @@ class Base:
         scored = [place for place, one in enumerate(chunk) if one.features is not None]
         if not scored:
             return decisions
-        x = np.array(
-            [one.features.values for one in chunk if one.features is not None], dtype=np.float64
-        )
+        x = np.stack([one.features.vector for one in chunk if one.features is not None])
         returned = [[place.action.offer for place in decisions[one].ranked] for one in scored]
         together = self.scorer.contributions_together(x, returned, self._threads)
         for place, explained in zip(scored, together, strict=True):

@@ -74,7 +74,7 @@ def decision_table(
     of_decision: list[tuple[Any, ...]] = []
     of_place: list[tuple[Any, ...]] = []
     for inputs, decision in zip(chunk, decisions, strict=True):
-        excluded = [f"{one.reason} {one.offer}/{one.handle}" for one in decision.excluded]
+        excluded = [one.in_short for one in decision.excluded]
         head = _decision(inputs, decision)
         told = zip(*(heard(decision, rules, audience) for audience in AUDIENCES), strict=True)
         places = [_place(place, texts) for place, texts in zip(decision.ranked, told, strict=True)]

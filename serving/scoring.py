@@ -55,9 +55,11 @@ def feature_values(features: Features) -> FeatureValues:
     for place in np.flatnonzero(np.isnan(packed)).tolist():
         values[place] = None
     # hundreds of numbers made right here: nothing to validate
-    return FeatureValues.model_construct(
+    written = FeatureValues.model_construct(
         sha256=digest.hexdigest(), version=features.version, values=tuple(values)
     )
+    written.__dict__["vector"] = packed  # it need not be packed again
+    return written
 
 
 @lru_cache(maxsize=4)

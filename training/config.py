@@ -40,6 +40,8 @@ class RunConfig(StrictConfig):
     ``heads_from`` takes the sections of sibling YAML files instead of repeating them. Stability and
     faithfulness of explanations are measured on ``explained_rows`` of the test; 0 leaves that out,
     for studies over many banks: it trains the busiest products again with other seeds.
+    ``tree_budget`` bounds the trees of all boosters, and with them the time an answer takes: a
+    release that has more is not written.
     ``purpose`` is told to customers who ask what the algorithm uses, in Chinese as ``purpose_zh``.
     """
 
@@ -51,6 +53,7 @@ class RunConfig(StrictConfig):
     threads: int = Field(default=2, ge=1)
     splits: SplitConfig = SplitConfig()
     explained_rows: int = Field(default=100, ge=0)
+    tree_budget: int | None = Field(default=None, ge=1)
     next_product: NextProductConfig | None = None
     channel_preference: ChannelPreferenceConfig | None = None
     expected_amount: ExpectedAmountConfig = ExpectedAmountConfig()

@@ -31,6 +31,7 @@ from training.amount_head import AmountHead
 from training.choice_head import ChoiceHead
 from training.completion_head import CompletionHead
 from training.config import Head, RunConfig
+from training.errors import TrainingError
 from training.models.channel_preference import ChannelPreferenceModel
 from training.models.next_product import NextProductModel
 from training.models.rates import Popularity
@@ -148,6 +149,11 @@ def train(
         out, manifest, feature_set, next_product, preference, completion, amounts, popularity,
         about(config, feature_set, {head: reports[head] for head in config.heads}),
     )  # fmt: skip
+    if config.tree_budget is not None and release.trees > config.tree_budget:
+        raise TrainingError(
+            f"{config.name}: its boosters have {release.trees:,} trees, its tree_budget is "
+            f"{config.tree_budget:,}; lower the heads' max_rounds, or raise the budget"
+        )
     progress("writing the release")
     rows = {name: len(ids) for name, ids in split.items()}
     reviewed: dict[str, HeadReport] = {head: reports[head] for head in config.heads}

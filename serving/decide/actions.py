@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
-from features.catalog import MODES, Catalog, Channel, Mode, Offer
+from features.catalog import MODES, Catalog, Mode, Offer
 
 Actions = int
 """A set of (offer, handle channel); `|`, `&` and `& ~` are what they are for sets.
@@ -48,7 +48,7 @@ class ActionSets:
             handle.id: column << place for place, handle in enumerate(self.handles)
         }
         self._offers: dict[Callable[[Offer], bool], Actions] = {}
-        self._rows: dict[int, tuple[Channel, ...]] = {}
+        self._rows: dict[Row, tuple[int, ...]] = {}
         self._closed_to_age: dict[int, Actions] = {}
 
     def of(self, offers: Iterable[str]) -> Actions:
@@ -157,10 +157,10 @@ class ActionSets:
             if not actions:
                 return
 
-    def channels(self, row: Row) -> tuple[Channel, ...]:
-        """Write the handles of a row out, in catalog order."""
+    def places(self, row: Row) -> tuple[int, ...]:
+        """Write the handles of a row out, by their places among `handles`."""
         found = self._rows.get(row)
         if found is None:
-            found = tuple(one for place, one in enumerate(self.handles) if row >> place & 1)
+            found = tuple(place for place in range(len(self.handles)) if row >> place & 1)
             self._rows[row] = found
         return found

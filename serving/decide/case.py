@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -18,6 +17,7 @@ from serving.decide.calendar_days import age_on, local_day, months_after, utc
 from serving.decide.caps import contact_free_from, free_from
 from serving.decide.deployment import Deployment
 from serving.decide.door import Door, Row
+from serving.decide.once import once
 from serving.decide.record import DecisionInputs
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ class Case:
         intent = self.inputs.intent
         return None if intent is None or self.outbound else intent.offer
 
-    @cached_property
+    @once
     def door(self) -> Door:
         """That channel as a place to go on from."""
         return self.rules.door(self.inputs.channel)
 
-    @cached_property
+    @once
     def staff_cny(self) -> Row:
         """What the staff time at each handle costs (CNY)."""
         return self.door.staff_cny(self.inputs.prices)
@@ -73,7 +73,7 @@ class Case:
         """The handles where the customer does it himself: online, and at machines."""
         return self.sets.mode["online"] | self.sets.at(self.rules.policy.doors.machines)
 
-    @cached_property
+    @once
     def deployment(self) -> Deployment:
         """What the scorecard forbids this customer, at the stages that come next for him."""
         return self.rules.deployment(tuple(self.stages.values()), self.segment)
@@ -85,23 +85,23 @@ class Case:
         """
         return self.rules.cell(offer.id, self.stages[offer.id], handle.id, self.segment)
 
-    @cached_property
+    @once
     def senior(self) -> bool:
         """Whether the customer is of the age that rules protect (False where age is unknown)."""
         return self.age is not None and self.age >= self.rules.policy.elderly.age
 
-    @cached_property
+    @once
     def segment(self) -> str:
         """His segment of the scorecard; all that may be his where age or assets are not known."""
         return self.rules.scorecard.segment_of(self.age, self.state.assets_cny)
 
-    @cached_property
+    @once
     def complaint_open(self) -> bool:
         """Whether a complaint waits to be settled."""
         since = self.state.complaint_open_since
         return since is not None and utc(since) <= self.now
 
-    @cached_property
+    @once
     def assessment_valid_until(self) -> date | None:
         """The first day on which the risk assessment no longer counts; None without one.
 
@@ -114,7 +114,7 @@ class Case:
         birthday = months_after(local_day(newest.assessed_at, self.zone), months)
         return min(birthday, local_day(newest.expires_at, self.zone))
 
-    @cached_property
+    @once
     def assessment_expired(self) -> bool:
         """Whether there is an assessment that no longer counts."""
         newest, until = self.state.risk_assessment, self.assessment_valid_until
@@ -124,7 +124,7 @@ class Case:
         birthday = months_after(local_day(newest.assessed_at, self.zone), months)
         return self.today >= birthday or self.now >= utc(newest.expires_at)
 
-    @cached_property
+    @once
     def served(self) -> Actions:
         """The offers he holds and came to be served in, so that nothing is sold."""
         if self.outbound:
@@ -165,7 +165,7 @@ class Case:
         most = self.rules.policy.caps.by_channel_30_days.get(self.reach.id)
         return date.min if most is None else free_from(self._contacted(self.reach.id), most, 30)
 
-    @cached_property
+    @once
     def unanswered(self) -> list[date]:
         """The days of the last 30 with a contact since he last answered one, newest first."""
         made = [(utc(one.event_time), one.responded) for one in self.state.contacts]
@@ -187,7 +187,7 @@ class Case:
         times = (utc(one.event_time) for one in made)
         return sorted((local_day(at, self.zone) for at in times if at <= self.now), reverse=True)
 
-    @cached_property
+    @once
     def refused(self) -> dict[str, Refusal]:
         """The offers that a refusal still holds back, with the newest such; credit by category."""
         found: dict[str, Refusal] = {}

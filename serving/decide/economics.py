@@ -18,18 +18,21 @@ CLEAR_DIFFERENCE = 0.05
 def gets_done_here(shown: Shown) -> Mapping[str, Value] | None:
     """More customers finish at this channel than where he is, or than at the next best one."""
     case, arm = shown.case, shown.arm
-    if case.inputs.degraded or arm.scores.p_start_is == "popularity":
+    if case.inputs.degraded or arm.prospect.p_start_is == "popularity":
         return None
-    completion = arm.scores.completion
-    others = (case.inputs.channel, *(one.handle.id for one in shown.arms))
-    other = next((one for one in others if one != arm.handle.id and one in completion), None)
-    if other is None or arm.completion - completion[other] < CLEAR_DIFFERENCE:
+    place = case.rules.handle_place
+    others = (case.inputs.channel, *(one.handle.id for one in shown.arms[:2]))
+    other = next((one for one in others if one != arm.handle.id and one in place), None)
+    if other is None:
+        return None
+    there = arm.prospect.completion[place[other]]
+    if arm.completion - there < CLEAR_DIFFERENCE:
         return None
     return {
         "channel": arm.handle.names,
         "other": case.rules.catalog.channel_by_id[other].names,
         "a": f"{arm.completion:.0%}",
-        "b": f"{completion[other]:.0%}",
+        "b": f"{there:.0%}",
     }
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from serving.decide.policy import Exploration
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """Which arm is shown (0 = the best), with the whole probability of showing it (0–1]."""
 
     arm: int

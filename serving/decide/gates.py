@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import chain
 
-from features.catalog import Channel
 from serving.contract import Considered
 from serving.decide import affordable, deployable, eligible, permitted, suitable
 from serving.decide.actions import Actions, ActionSets, Row
 from serving.decide.case import Case
+from serving.decide.once import once
 from serving.decide.record import ExcludedAction
 from serving.decide.rules import GATES, RULES, Rule, asked
 
@@ -33,12 +33,12 @@ class Sifted:
     considered: Considered
 
     @property
-    def survivors(self) -> dict[str, tuple[Channel, ...]]:
-        """By offer the handles that are left, in catalog order."""
+    def survivors(self) -> dict[str, tuple[int, ...]]:
+        """By offer the places of the handles that are left, in catalog order."""
         sets = self.sets
-        return {offer: sets.channels(row) for offer, row in sets.rows(self.alive)}
+        return {offer: sets.places(row) for offer, row in sets.rows(self.alive)}
 
-    @cached_property
+    @once
     def excluded(self) -> tuple[ExcludedAction, ...]:
         """Each removed candidate as it stands in the record.
 
@@ -85,7 +85,7 @@ def _written(by: Rule, sets: ActionSets, actions: Actions) -> tuple[ExcludedActi
 @lru_cache(maxsize=2**16)  # the same few thousand, for millions of customers
 def _excluded(by: Rule, sets: ActionSets, offer: str, row: Row) -> tuple[ExcludedAction, ...]:
     everywhere = row == sets.row
-    handles = (ANY_HANDLE,) if everywhere else tuple(one.id for one in sets.channels(row))
+    handles = (ANY_HANDLE,) if everywhere else tuple(sets.handles[at].id for at in sets.places(row))
     return tuple(
         ExcludedAction(offer=offer, handle=one, gate=by.gate, reason=by.code) for one in handles
     )

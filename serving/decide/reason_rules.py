@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from features.catalog import Channel, Offer
 from serving.decide.case import Case
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from serving.decide.rulebook import Rulebook
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """What is recommended in one place: the action, and the offer's arms, best first."""
 
     case: Case

@@ -94,4 +94,4 @@ def reason_codes() -> tuple[str, ...]:
 def _general_code(case: Case, arm: Arm) -> str:
     if not case.personal:
         return "non_personal"
-    return "popular" if arm.scores.p_start_is == "popularity" else "fits_needs"
+    return "popular" if arm.prospect.p_start_is == "popularity" else "fits_needs"

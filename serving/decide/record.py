@@ -12,6 +12,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import model_validator
 
 from features.catalog import Mode, OfferKind, Stage
@@ -118,6 +120,11 @@ class FeatureValues(StrictConfig):
     version: str
     values: tuple[float | None, ...]
 
+    @cached_property
+    def vector(self) -> npt.NDArray[np.float64]:
+        """The values as a vector, shape (F,), NaN where one is missing."""
+        return np.array(self.values, dtype=np.float64)
+
 
 class Counters(StrictConfig):
     """Live counts that caps and capacity read, at the moment of the decision."""
@@ -182,7 +189,7 @@ class ScoredAction:
     propensity: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExcludedAction:
     """One removed candidate, the gate that removed it and its one primary reason code."""
 
@@ -192,6 +199,11 @@ class ExcludedAction:
     handle: str
     gate: Literal["eligible", "suitable", "deployable", "permitted", "affordable"]
     reason: str
+
+    @cached_property
+    def in_short(self) -> str:
+        """Say it in a word: the same few thousand are said of millions of customers."""
+        return f"{self.reason} {self.offer}/{self.handle}"
 
 
 @dataclass(frozen=True, slots=True)

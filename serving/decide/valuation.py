@@ -11,22 +11,20 @@ Every candidate is priced, for its order; the terms are written out for what tak
 
 from __future__ import annotations
 
-from functools import cached_property
 from operator import itemgetter, mul
 from typing import NamedTuple
 
 from features.catalog import Channel, Offer
 from serving.decide.case import Case
-from serving.decide.record import OfferScores, ScoredAction, Scores
+from serving.decide.record import PStartIs, ScoredAction, Scores
 from serving.decide.routing import route
 
 
 class Arm(NamedTuple):
     """One surviving action with every term of its score (see `ScoredAction`)."""
 
-    offer: Offer
+    prospect: Prospect
     handle: Channel
-    scores: OfferScores
     preference: float
     completion: float
     gross_value_cny: float
@@ -37,22 +35,27 @@ class Arm(NamedTuple):
     experience: float
     score: float
 
+    @property
+    def offer(self) -> Offer:
+        """What is offered."""
+        return self.prospect.offer
+
     def action(self, case: Case, propensity: float | None) -> ScoredAction:
         """Write the arm as it stands in the record."""
-        reach = case.rules.catalog.channel_by_id[case.inputs.channel]
+        reach, believed, offer = case.reach, self.prospect, self.prospect.offer
         return ScoredAction(
-            offer=self.offer.id,
-            kind=self.offer.kind,
-            stage=case.stages[self.offer.id],
+            offer=offer.id,
+            kind=offer.kind,
+            stage=case.stages[offer.id],
             reach=reach.id,
             handle=self.handle.id,
             mode=self.handle.mode,
             route=route(reach, self.handle),
-            p_start=self.scores.p_start,
-            p_start_is=self.scores.p_start_is,
+            p_start=believed.p_start,
+            p_start_is=believed.p_start_is,
             preference=self.preference,
             completion=self.completion,
-            expected_amount_cny=self.scores.amount_cny,
+            expected_amount_cny=believed.amount_cny,
             gross_value_cny=self.gross_value_cny,
             cost_cny=self.cost_cny,
             staff_cost_cny=self.staff_cost_cny,
@@ -70,64 +73,63 @@ _Terms = tuple[int, float, float, float, float, float, float, float]
 class Prospect:
     """An offer that survived the gates at some handles, and what it is worth at each of them.
 
-    Nothing is priced before it is asked for: most offers take no place for want of interest.
+    ``survivors`` are the places of handles among the rulebook's. Nothing is priced before it is
+    asked for: most offers take no place for want of interest.
     """
 
-    def __init__(self, case: Case, offer: Offer, survivors: tuple[Channel, ...]) -> None:
+    def __init__(self, case: Case, offer: Offer, survivors: tuple[int, ...]) -> None:
         self.offer = offer
         self._case = case
         self._survivors = survivors
         self._scores, self._row = _believed(case, offer)
         self.p_start = self._scores.p_start[self._row]
+        self._priced: list[_Terms] | None = None
 
-    @cached_property
+    @property
+    def p_start_is(self) -> PStartIs:
+        """Where `p_start` comes from."""
+        return self._scores.p_start_is[self._row]
+
+    @property
+    def completion(self) -> tuple[float, ...]:
+        """Completion at every handle of the rulebook, whether it survived or not."""
+        return self._scores.completion[self._row]
+
+    @property
     def amount_cny(self) -> float:
         """The amount that may be expected (CNY)."""
         return _within_means(self._case, self.offer, self._scores.amount_cny[self._row])
 
-    @cached_property
+    @property
     def best_score(self) -> float:
         """The score at the best of the handles."""
-        return max(terms[-1] for terms in self._terms)
+        return max(terms[-1] for terms in self._terms())
 
     def arms(self) -> list[Arm]:
         """Every surviving handle with all its terms, best first (ties in catalog order)."""
-        offer, scores, handles = self.offer, self._believed, self._case.rules.handles
+        handles, completion = self._case.rules.handles, self.completion
         preference = self._scores.preference[self._row]
-        completion = self._scores.completion[self._row]
         return [
-            Arm(offer, handles[at], scores, preference[at], completion[at], *terms)
-            for at, *terms in sorted(self._terms, key=_score, reverse=True)
+            Arm(self, handles[at], preference[at], completion[at], *terms)
+            for at, *terms in sorted(self._terms(), key=_score, reverse=True)
         ]
 
-    @property
-    def _believed(self) -> OfferScores:
-        scores, row = self._scores, self._row
-        return OfferScores(
-            p_start=self.p_start,
-            p_start_is=scores.p_start_is[row],
-            amount_cny=self.amount_cny,
-            preference=dict(zip(scores.handles, scores.preference[row], strict=True)),
-            completion=dict(zip(scores.handles, scores.completion[row], strict=True)),
-        )
-
-    @cached_property
     def _terms(self) -> list[_Terms]:
         """By surviving handle its place, then the terms as they stand at the end of an `Arm`.
 
         Plain tuples: some fifty a customer, of which three are shown.
         """
+        if self._priced is not None:
+            return self._priced
         case, p_start = self._case, self.p_start
-        rules, door = case.rules, case.door
+        door, dial = case.door, case.rules.policy.experience_cny
         cost_cny, staff_cny = door.cost_cny, case.staff_cny
         frictions = door.care_friction if self.offer.kind == "care" else door.friction
-        dial, place = rules.policy.experience_cny, rules.handle_place
-        completion = self._scores.completion[self._row]
+        completion = self.completion
         ease = list(map(mul, self._scores.preference[self._row], completion))
         best, sale_cny = max(ease), self.offer.value_cny(self.amount_cny)
-        terms = []
-        for handle in self._survivors:
-            at = place[handle.id]
+        self._priced = terms = []
+        for at in self._survivors:
             cost, staff, friction = cost_cny[at], staff_cny[at], frictions[at]
             gross = p_start * completion[at] * sale_cny
             value = gross - cost - staff

@@ -255,3 +255,19 @@ def test_the_release_carries_its_evaluation(small_run):
     assert kept == figured(ranked, small_run.rows)
     assert REPORT in small_run.release.manifest.files
     assert small_run.seconds["explanations"] > 0
+
+
+def test_a_release_of_more_trees_than_its_budget_is_not_written(
+    tiny_config, tiny_run, tiny_source, tmp_path
+):
+    trees = tiny_run.release.trees
+    boosters = [
+        tiny_run.release.folder / f"{name}.txt"
+        for name in ("next_product", "rare_products", "channel_preference", "expected_amount")
+    ]
+    there = [path for path in boosters if path.exists()]
+    assert trees == sum(path.read_text("utf-8").count("\nTree=") for path in there)
+    config = tiny_config.model_copy(update={"tree_budget": trees - 1})
+    with pytest.raises(TrainingError, match=f"have {trees} trees, its tree_budget is {trees - 1};"):
+        train(config, tiny_source, tmp_path / "release", CUT)
+    assert not (tmp_path / "release").exists()

@@ -88,6 +88,11 @@ class ChannelPreferenceModel:
         self._coded: dict[tuple[str, ...], Vector] = {}
 
     @property
+    def boosters(self) -> list[lgb.Booster]:
+        """What scores a customer."""
+        return [self._booster]
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Channel ids, in the order of the columns of `predict`."""
         return self.learned_.channels

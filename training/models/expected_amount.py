@@ -92,6 +92,11 @@ class ExpectedAmountModel:
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
     @property
+    def boosters(self) -> list[lgb.Booster]:
+        """What scores a customer."""
+        return [] if self._booster is None else [self._booster]
+
+    @property
     def offers(self) -> tuple[str, ...]:
         """Offers whose amount is modelled."""
         return self.learned_.offers

@@ -142,6 +142,16 @@ class Release:
         """Channels a customer can choose, in the order of the columns of `preference`."""
         return self.channel_preference.channels
 
+    @property
+    def trees(self) -> int:
+        """The trees of all boosters that score a customer."""
+        return sum(
+            booster.num_trees()
+            for model in (self._next_product, self._channel_preference, self._amounts)
+            if model is not None
+            for booster in model.boosters
+        )
+
     def p_start(self, x: Matrix, threads: int = 1) -> Matrix:
         """Probabilities of a start within the horizon, (n, products), in 0–1; x is (n, F)."""
         return self.next_product.predict(x, threads)

@@ -60,7 +60,7 @@ def test_every_term_of_the_score_by_hand(rules, make_inputs, make_scores):
         scores={"deposit_1y": scores}, prices={"teller": 2.0}, intent=Intent(offer="deposit_1y")
     )
     case, offer = make_case(inputs, rules), rules.catalog.offer_by_id["deposit_1y"]
-    arms = Prospect(case, offer, rules.handles).arms()
+    arms = Prospect(case, offer, tuple(range(len(rules.handles)))).arms()
     by_handle = {arm.handle.id: arm for arm in arms}
     stay, teller = by_handle["mobile_bank"], by_handle["teller"]
     assert stay.gross_value_cny == pytest.approx(0.1 * 0.5 * 250)

@@ -4,20 +4,24 @@ A test marked ``@pytest.mark.needs("data" | "postgres" | "redis" | "java" | "chr
 where the machine lacks it, and says what is missing; with ONEPOINT_CI set it fails instead.
 """
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy
+from xdist.scheduler import LoadScopeScheduling
 
 from features.sources import Source, open_source
 
@@ -28,6 +32,58 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 os.environ.setdefault("ONEPOINT_DATA", str(ROOT.parent / "shared" / "data"))
 os.environ.setdefault("ONEPOINT_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 os.environ.setdefault("ONEPOINT_REDIS_URL", "redis://127.0.0.1:6379/0")
+
+
+ON_ONE_WORKER = {
+    "the small run": (
+        "tests/training/test_explanations.py", "tests/training/test_tracking.py",
+        "tests/training/test_scoring.py", "tests/training/test_comparison.py",
+        "tests/training/test_run.py", "tests/training/test_batch_online.py",
+        "tests/training/test_release.py", "tests/training/test_model_card.py",
+    ),
+}  # fmt: skip
+"""Files that share what is long to make: training's run of 600 customers."""
+
+LONGEST_FIRST = (
+    "tests/features/test_spark.py",
+    "the small run",
+    "tests/experiments/test_truth.py",
+    "tests/training/test_insurer.py",
+    "tests/training/test_tuning.py",
+    "tests/experiments/test_benchmarks.py",
+    "tests/training/test_promotion.py",
+    "tests/serving/test_endurance.py",
+    "tests/serving/test_benchmarks_of_the_service.py",
+    "tests/serving/test_swapping.py",
+    "tests/experiments/test_studies.py",
+    "tests/experiments/test_demo.py",
+    "tests/serving/test_openapi.py",
+)
+"""What a worker is given first, so that none is left alone with a long one in the end."""
+
+_SCOPES = {file: name for name, files in ON_ONE_WORKER.items() for file in files}
+
+
+def _scope(nodeid: str) -> str:
+    """What is not divided between workers: a file, or files that share what is long to make."""
+    file = nodeid.split("::", 1)[0]
+    return _SCOPES.get(file, file)
+
+
+class WholeFiles(LoadScopeScheduling):
+    """`--dist loadfile`, but that some files go together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return WholeFiles(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {scope: place for place, scope in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(_scope(item.nodeid), len(places)))
 
 
 def _data_lacks() -> str:
@@ -159,13 +215,38 @@ def example_source(example_yaml: Path, example_folder: Path, clock: datetime) ->
 
 
 @pytest.fixture(scope="session")
-def simulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a file or folder by its name once for all workers; who comes later waits for it.
+
+    It is shared: read it only.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+
+    def make(name: str, maker: Callable[[Path], object]) -> Path:
+        ready = shared / "shared" / name
+        ready.parent.mkdir(exist_ok=True)
+        with (ready.parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not ready.exists():
+                half = ready.with_name(f"{name}.half")
+                maker(half)
+                half.rename(ready)
+        return ready
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def simulated_folder(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """Parquet files of a simulated bank of 300 customers and 30 months, seed 1."""
     from experiments.simulated_bank.bank import simulate
     from experiments.simulated_bank.config import load_simulation
 
     settings = load_simulation(ROOT / "configs" / "simulation" / "bank.yaml", None)
-    return simulate(settings, 300, 1, tmp_path_factory.mktemp("bank") / "tables")
+    return made_once("simulated", lambda out: simulate(settings, 300, 1, out))
 
 
 @pytest.fixture(scope="session")

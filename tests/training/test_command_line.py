@@ -34,7 +34,7 @@ def training(monkeypatch, capsys, tmp_path, simulated_folder):
 def quick(tmp_path) -> Path:
     path = tmp_path / "quick.yaml"
     path.write_text(
-        "name: quick\npurpose: a test\nthreads: 1\n"
+        "name: quick\npurpose: a test\nthreads: 1\nsplits: {warm_up_months: 20}\n"
         "channel_preference: {max_rounds: 2, num_leaves: 3}\n",
         "utf-8",
     )

@@ -76,8 +76,8 @@ def overconfident(config, source, tmp_path_factory) -> TrainingRun:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("promotion")
+def work(make_work) -> Path:
+    return make_work("promotion")
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,24 @@
-"""Each benchmark runs, small, and prints one JSON object; an unknown name lists the known ones."""
+"""Each benchmark runs, small, and prints one JSON object; an unknown name lists the known ones.
+
+`make bench` runs them in full, with the models of the shipped configuration; here models are quick.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import pytest
 
-from experiments.benchmarks import BENCHMARKS
+from experiments import truth_study
+from experiments.benchmarks import BENCHMARKS, decisions
 
-ROOT = Path(__file__).resolve().parents[2]
-SCALES = {"features_vs_pandas": "0.002", "features_growth": "0.002", "features_100m": "0.001"}
+SCALES = {
+    "merged_booster": 0.3, "training_vs_lightgbm": 0.1,
+    "features_vs_pandas": 0.002, "features_growth": 0.002, "features_100m": 0.001,
+}  # fmt: skip
 OF_THE_SERVICE = ("recommend", "recommend_vs_tutorial")
 """They serve a bank: tested with the one of tests/serving."""
 TOLD = {
@@ -29,18 +35,37 @@ TOLD = {
 }
 
 
-def bench(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments", "bench", *words],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+@cache
+def found_once(name: str) -> Callable[[float], dict[str, Any]]:
+    """The benchmark, remembered: what it prints and what it finds are two tests of one run."""
+    return cache(BENCHMARKS[name])
+
+
+QUICK = """name: quick
+purpose: a test
+explained_rows: 0
+splits: {warm_up_months: 18}
+next_product: {max_rounds: 5, minimum_negatives: 1000}
+channel_preference: {max_rounds: 3}
+"""
+
+
+@pytest.fixture
+def bench(experiments, monkeypatch, tmp_path):
+    """Run `python -m experiments bench` with models that are quickly trained."""
+    quick = tmp_path / "quick.yaml"
+    quick.write_text(QUICK, "utf-8")
+    for module in (truth_study, decisions):
+        monkeypatch.setattr(module, "RELEASE", quick)
+    return partial(experiments, "bench")
 
 
 @pytest.mark.parametrize("name", [one for one in BENCHMARKS if one not in OF_THE_SERVICE])
-def test_a_benchmark_prints_one_json_object(name):
-    done = bench("--only", name, "--scale", SCALES.get(name, "0.01"))
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+def test_a_benchmark_prints_one_json_object(name, bench, monkeypatch):
+    monkeypatch.setitem(BENCHMARKS, name, found_once(name))
+    code, out, err = bench("--only", name, "--scale", SCALES.get(name, 0.01))
+    assert code == 0, err
+    lines = out.splitlines()
     assert len(lines) == 1
     found = json.loads(lines[0])
     assert found["bench"] == name
@@ -57,20 +82,20 @@ def test_a_benchmark_prints_one_json_object(name):
         (("--scale", "0"), "give a number above 0"),
     ],
 )
-def test_errors_are_sentences(words, said):
-    done = bench(*words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_errors_are_sentences(words, said, bench):
+    code, out, err = bench(*words)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
 
 
 def test_one_merged_booster_is_faster_than_many():
-    found = BENCHMARKS["merged_booster"](0.3)
+    found = found_once("merged_booster")(SCALES["merged_booster"])
     assert found["single_to_merged"] > 2
 
 
 def test_fitting_grows_what_bare_lightgbm_grows_and_little_else():
-    found = BENCHMARKS["training_vs_lightgbm"](0.1)
+    found = found_once("training_vs_lightgbm")(SCALES["training_vs_lightgbm"])
     assert found["boosters"] == found["boosters_of_lightgbm"] == 24  # 12 stopped early, 12 kept
     assert found["ratio"] < 2  # small boosters make the rest look large

@@ -1,8 +1,6 @@
 """Studies: the bars of their issue hold, nothing reads the future, and a lost bar is told."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +12,6 @@ from experiments.studies.diary_features import HELD, Payments, features
 from experiments.studies.study import Reference, StudyError, StudyResult, parse_cut, read_files
 from experiments.studies.telemarketing import COLUMNS, read_calls
 from features.errors import ConfigError
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments", "run", *words],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-
 
 # what every study shares
 
@@ -79,21 +67,21 @@ def test_errors_name_the_file_the_column_and_the_cut(tmp_path):
         run_study("telemarketin")
 
 
-def test_the_command_says_what_to_mend_without_a_traceback():
-    done = command("payments_dairy")
-    assert done.returncode == 2
-    assert "did you mean 'payments_diary'" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_the_command_says_what_to_mend_without_a_traceback(experiments):
+    code, _, err = experiments("run", "payments_dairy")
+    assert code == 2
+    assert "did you mean 'payments_diary'" in err
+    assert "Traceback" not in err
 
 
 # purchase ranking
 
 
 @pytest.mark.needs("data")
-def test_popularity_equals_the_published_figures_and_json_comes_last():
-    done = command("purchase_ranking", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+def test_popularity_equals_the_published_figures_and_json_comes_last(experiments):
+    code, out, err = experiments("run", "purchase_ranking", "--json")
+    assert code == 0, err
+    found = json.loads(out.splitlines()[-1])
     assert set(found) == {"study", "metrics", "references", "verdict"}
     published = {
         "hit_rate_at_3": 0.6217, "precision_at_3": 0.2145, "recall_at_3": 0.5855,

@@ -186,7 +186,8 @@ class WhyFirst(Message):
     reasons: tuple[Reason, ...]
 
 
-class Recommendation(Message):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
     """One place of the answer.
 
     ``p_start`` (0–1) is the propensity to start the application within the horizon; never an
@@ -197,7 +198,9 @@ class Recommendation(Message):
     only staff or reviewers may see is absent from a customer's answer.
     """
 
-    rank: int = Field(ge=1)
+    __pydantic_config__ = STRICT
+
+    rank: Annotated[int, Field(ge=1)]
     offer: str
     offer_name: Text
     kind: OfferKind
@@ -208,26 +211,31 @@ class Recommendation(Message):
     mode: Mode
     route: Route
     owner: DecisionOwner
-    p_start: float | None = Field(
-        None, description="Probability, 0 to 1, that the customer starts this within the horizon."
-    )
-    p_start_is: Literal["propensity", "popularity"] | None = Field(
-        None,
-        description="Where p_start comes from: `propensity` is the model's estimate for this "
-        "customer, `popularity` the rate of all customers. Not the field `propensity`.",
-    )
+    p_start: Annotated[
+        float | None,
+        Field(description="Probability, 0 to 1, that the customer starts this within the horizon."),
+    ] = None
+    p_start_is: Annotated[
+        Literal["propensity", "popularity"] | None,
+        Field(
+            description="Where p_start comes from: `propensity` is the model's estimate for this "
+            "customer, `popularity` the rate of all customers. Not the field `propensity`."
+        ),
+    ] = None
     preference: float | None = None
     completion: float | None = None
     expected_amount_cny: float | None = None
     value_cny: float | None = None
     experience: float | None = None
     score: float | None = None
-    propensity: float | None = Field(
-        None,
-        description="Probability, 0 to 1, with which exploration showed just this offer in the "
-        "first place; weights outcomes in off-policy evaluation. Absent in later places. "
-        "Not `p_start`, whatever p_start_is says.",
-    )
+    propensity: Annotated[
+        float | None,
+        Field(
+            description="Probability, 0 to 1, with which exploration showed just this offer in the "
+            "first place; weights outcomes in off-policy evaluation. Absent in later places. "
+            "Not `p_start`, whatever p_start_is says."
+        ),
+    ] = None
     reasons: tuple[Reason, ...]
     next_steps: tuple[Reason, ...] | None = None
     economics: tuple[Reason, ...] | None = None

@@ -106,38 +106,51 @@ def _place(
     action, rules = place.action, case.rules
     offer = rules.catalog.offer_by_id[action.offer]
     handle = rules.catalog.channel_by_id[action.handle]
-    public = {
-        "rank": place.rank,
-        "offer": offer.id,
-        "offer_name": _text(offer.names.zh, offer.names.en),
-        "kind": action.kind,
-        "stage": action.stage,
-        "reach": action.reach,
-        "handle": handle.id,
-        "handle_name": _text(handle.names.zh, handle.names.en),
-        "mode": action.mode,
-        "route": action.route,
-        "owner": owner(case.inputs, handle),
-        "reasons": reasons,
-    }
+    owner_, offer_name, handle_name = (
+        owner(case.inputs, handle),
+        _text(offer.names.zh, offer.names.en),
+        _text(handle.names.zh, handle.names.en),
+    )
     if audience == "customer":
-        return Recommendation.model_validate(public)
-    return Recommendation.model_validate(
-        public
-        | {
-            "p_start": action.p_start,
-            "p_start_is": action.p_start_is,
-            "preference": action.preference,
-            "completion": action.completion,
-            "expected_amount_cny": action.expected_amount_cny,
-            "value_cny": action.value_cny,
-            "experience": action.experience,
-            "score": action.score,
-            "propensity": action.propensity,
-            "next_steps": next_steps(case, action),
-            "economics": economics(case, action) if audience == "reviewer" else None,
-            "explanation": _explanation(place.contributions, rules, audience),
-        }
+        return Recommendation(
+            rank=place.rank,
+            offer=offer.id,
+            offer_name=offer_name,
+            kind=action.kind,
+            stage=action.stage,
+            reach=action.reach,
+            handle=handle.id,
+            handle_name=handle_name,
+            mode=action.mode,
+            route=action.route,
+            owner=owner_,
+            reasons=reasons,
+        )
+    return Recommendation(
+        rank=place.rank,
+        offer=offer.id,
+        offer_name=offer_name,
+        kind=action.kind,
+        stage=action.stage,
+        reach=action.reach,
+        handle=handle.id,
+        handle_name=handle_name,
+        mode=action.mode,
+        route=action.route,
+        owner=owner_,
+        p_start=action.p_start,
+        p_start_is=action.p_start_is,
+        preference=action.preference,
+        completion=action.completion,
+        expected_amount_cny=action.expected_amount_cny,
+        value_cny=action.value_cny,
+        experience=action.experience,
+        score=action.score,
+        propensity=action.propensity,
+        reasons=reasons,
+        next_steps=next_steps(case, action),
+        economics=economics(case, action) if audience == "reviewer" else None,
+        explanation=_explanation(place.contributions, rules, audience),
     )
 
 

@@ -45,6 +45,9 @@ QUICK = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.shuffle.partitions": "1",
+    # on hundreds of columns the optimizer would look for constraints longer than all else takes
+    "spark.sql.constraintPropagation.enabled": "false",
+    "spark.sql.parquet.compression.codec": "uncompressed",
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import did_you_mean
-from features.online import OnlineStore, OnlineStoreError, OnlineStoreUnreachable
+from features.online import OnlineRecord, OnlineStore, OnlineStoreError
 from serving.config import load_service_config
 from serving.contract import Audience, Versions
 from serving.counting import counters_of, minutes_on_day
@@ -127,7 +127,8 @@ class Base:
         OnlineStoreUnreachable
             What holds the store does not answer.
         """
-        read = [self._read(customer) for customer in customer_ids]
+        published = self._customers.read_many(customer_ids)
+        read = list(map(self._known, customer_ids, published))
         if len(read) > 1 and all(UNREADABLE in one.degraded for one in read):
             raise OnlineStoreError(
                 f"{len(read)} customers in a row cannot be read: the online store is damaged or "
@@ -188,12 +189,10 @@ class Base:
         )  # fmt: skip
         return "B" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:28]
 
-    def _read(self, customer_id: str) -> KnownCustomer:
-        try:
-            record = self._customers.read(customer_id)
-        except OnlineStoreUnreachable:
-            raise
-        except OnlineStoreError:
+    def _known(
+        self, customer_id: str, record: OnlineRecord | OnlineStoreError | None
+    ) -> KnownCustomer:
+        if isinstance(record, OnlineStoreError):
             return self._knowledge.of_unread(customer_id, (), self.asked.as_of, (UNREADABLE,))
         if record is None:
             raise StartError(

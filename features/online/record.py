@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -22,6 +22,9 @@ Row = tuple[str, bytes | memoryview | None, str, str | None]
 """A customer as written: id, vector (float64, little-endian; None without features), state JSON,
 and tags (`features.tags.packed`; None without), which are kept apart: decisions do not read them.
 """
+
+Written = tuple[bytes | None, str | bytes]
+"""A customer as read: vector and state."""
 
 
 def batches(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
@@ -66,8 +69,11 @@ class Published(Protocol):
     where: str
     meta: StoreMeta
 
-    def get(self, customer_id: str) -> tuple[bytes | None, str | bytes] | None:
+    def get(self, customer_id: str) -> Written | None:
         """Give a customer's vector and state as written; None for who is not there."""
+
+    def get_many(self, customer_ids: Sequence[str]) -> list[Written | None]:
+        """Give what `get` gives of each of some hundreds of customers, in their order."""
 
     def tags(self, customer_id: str) -> str | bytes | None:
         """Give a customer's tags as written; None for who has none there."""

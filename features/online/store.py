@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -10,11 +11,21 @@ import numpy as np
 from pydantic import ValidationError
 
 from features.online.location import RedisAddress, location
-from features.online.record import OnlineRecord, OnlineStoreError, Published, Vector
+from features.online.record import (
+    OnlineRecord,
+    OnlineStoreError,
+    OnlineStoreUnreachable,
+    Published,
+    Vector,
+    Written,
+)
 from features.online.redis_store import RedisStore
 from features.online.sqlite_store import SqliteStore
 from features.state import CustomerState
 from features.tags.packed import PublishedTag, read_tags
+
+Read = OnlineRecord | OnlineStoreError | None
+"""What is read of a customer among many: his record, why there is none, or that he is not there."""
 
 
 class OnlineStore:
@@ -35,18 +46,55 @@ class OnlineStore:
         """One customer's record, or None where the store does not know the customer."""
         try:
             found = self._published.get(customer_id)
-            if found is None:
-                return None
-            vector, text = found
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from None
+        return None if found is None else self._record(customer_id, found)
+
+    def read_many(
+        self, customer_ids: Sequence[str]
+    ) -> list[OnlineRecord | OnlineStoreError | None]:
+        """Read some hundreds of customers at once, in their order; as `read` gives or raises each.
+
+        `OnlineStoreUnreachable` is raised, for then nobody is known.
+        """
+        try:
+            found = self._published.get_many(customer_ids)
+        except OnlineStoreUnreachable:
+            raise
+        except (OnlineStoreError, ValueError, TypeError):
+            # somebody among them cannot be read, and the others are no worse for it
+            return [self._read_or_error(customer) for customer in customer_ids]
+        records: list[Read] = []
+        for customer, written in zip(customer_ids, found, strict=True):
+            try:
+                records.append(None if written is None else self._record(customer, written))
+            except OnlineStoreError as error:
+                records.append(error)
+        return records
+
+    def _read_or_error(self, customer_id: str) -> Read:
+        try:
+            return self.read(customer_id)
+        except OnlineStoreUnreachable:
+            raise
+        except OnlineStoreError as error:
+            return error
+
+    def _record(self, customer_id: str, written: Written) -> OnlineRecord:
+        vector, text = written
+        try:
             state = CustomerState.model_validate_json(text)
             if state.customer_id != customer_id:
                 raise ValueError("it is another customer's")
             return OnlineRecord(customer_id, self.as_of, self._vector(vector), state)
         except (ValueError, TypeError) as error:
-            raise OnlineStoreError(
-                f"{self._published.where}: a customer's record is damaged ({_reason(error)}); "
-                "publish it again"
-            ) from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> OnlineStoreError:
+        return OnlineStoreError(
+            f"{self._published.where}: a customer's record is damaged ({_reason(error)}); "
+            "publish it again"
+        )
 
     def tags(self, customer_id: str) -> list[PublishedTag] | None:
         """Tags the customer had when he was published; None where none were published of him."""

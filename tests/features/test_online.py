@@ -387,6 +387,25 @@ def test_a_damaged_row_is_told(path, cell):
         assert store.read("overdue") is not None
         with pytest.raises(OnlineStoreError, match="a customer's record is damaged"):
             store.read("managed")
+        there, damaged, nobody = store.read_many(["overdue", "managed", "nobody"])
+    assert there.customer_id == "overdue"
+    assert "a customer's record is damaged" in str(damaged)
+    assert nobody is None
+
+
+def test_many_are_read_as_each_is_alone(published, records):
+    ids = [customer for customer, *_ in records]
+    with OnlineStore(published) as store:
+        many = store.read_many([ids[3], "nobody", *ids])
+        for customer, found in zip([ids[3], "nobody", *ids], many, strict=True):
+            alone = store.read(customer)
+            if alone is None:
+                assert found is None
+                continue
+            assert (found.customer_id, found.as_of, found.state) == (
+                customer, alone.as_of, alone.state,
+            )  # fmt: skip
+            np.testing.assert_array_equal(found.vector, alone.vector)
 
 
 def test_of_two_that_write_one_file_the_second_is_told(path, clock):

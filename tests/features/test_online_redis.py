@@ -199,7 +199,10 @@ def test_a_damaged_value_is_told(redis_url, address, damage):
         assert store.read("C0000") is not None
         with pytest.raises(OnlineStoreError, match="a customer's record is damaged") as told:
             store.read("C0001")
+        there, damaged = store.read_many(["C0000", "C0001"])
     assert "C0001" not in str(told.value)
+    assert there.customer_id == "C0000"
+    assert str(damaged) == str(told.value)
 
 
 def test_a_key_of_another_kind_is_told(client, address):

@@ -115,10 +115,10 @@ def test_a_booster_without_any_split_merges_too(single, x):
     assert np.array_equal(scores[:, 1], single[1].predict(x, raw_score=True, num_threads=1))
 
 
-@pytest.mark.parametrize("context", [1, 3, FEATURES])
-def test_a_customer_is_scored_for_many_questions_as_for_each_alone(x, merged_text, context):
+@pytest.mark.parametrize(("context", "few"), [(1, None), (1, 0), (3, 2), (3, 0), (FEATURES, 5)])
+def test_a_customer_is_scored_for_many_questions_as_for_each_alone(x, merged_text, context, few):
     own, asked = x[:40, : FEATURES - context], x[40:47, FEATURES - context :]
-    found = ContextBooster(merged_text, context).raw_scores(own, asked)
+    found = ContextBooster(merged_text, context, few).raw_scores(own, asked)
     assert found.shape == (40, 7, 3)
     merged = lgb.Booster(model_str=merged_text)
     for question in range(7):

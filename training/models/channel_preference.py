@@ -83,7 +83,7 @@ class ChannelPreferenceModel:
         self.learned_ = learned
         self.text_ = text
         self._booster = lgb.Booster(model_str=text)
-        self._by_offer = ContextBooster(text, len(CONTEXT))
+        self._by_offer = ContextBooster(text, len(CONTEXT), CONTEXT.index("stage"))
         self._apart: dict[str, lgb.Booster] = {}
         self._coded: dict[tuple[str, ...], Vector] = {}
 

@@ -160,7 +160,21 @@ def _compare(stored: StoredDecision, rules: Rulebook, as_json: bool) -> bool:
         print(f"  {line}")
     console.print(_places(found, versions.policy, rules.policy_version))
     console.print(_exclusions(found) if found.excluded else "nothing else is excluded")
+    for line in _too_unlikely(found, rules.policy.minimum_p_start):
+        print(f"  {line}")
     return True
+
+
+def _too_unlikely(found: Alternative, least: float) -> list[str]:
+    """Name the offers that lost their place because they are hardly started, not by a gate."""
+    pairs = found.places()
+    kept = {after.action.offer for _, after in pairs if after is not None}
+    lost = [before.action for before, _ in pairs if before and before.action.offer not in kept]
+    return [
+        f"{one.offer}: p_start {one.p_start:.1%} is below this policy's minimum_p_start {least:.1%}"
+        for one in lost
+        if one.kind == "product" and one.p_start < least
+    ]
 
 
 def _place_json(place: RankedAction | None) -> dict[str, Any] | None:

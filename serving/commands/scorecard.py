@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -14,7 +14,8 @@ from features.catalog import STAGES
 from features.config import load_yaml
 from features.errors import OnePointError, did_you_mean
 from features.journeys import COMPLETION_DAYS
-from features.sources import load_source_config, open_source
+from features.sources import open_source
+from features.spine import data_end
 from features.terminal import parse_clock, print_json
 from serving.config import CATALOGS
 from serving.decide.calendar_days import local_day
@@ -125,7 +126,7 @@ def evaluate_command(
     ] = None,
     until: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--until", help="what was known then; default: now"),
+        typer.Option("--until", help="what was known then; default: now, or the data's end"),
     ] = None,
     by: Annotated[str, typer.Option("--by", help="offer or category")] = "offer",
     clock: ClockOption = None,
@@ -136,6 +137,21 @@ def evaluate_command(
     _must_be("--by", by, ("offer", "category"))
     grouped: By = "category" if by == "category" else "offer"
     now = parse_clock(clock)
+    begin, end = _window(since, until, now)  # what is wrong is said before tables are read
+    opened = open_source(source, data, now)
+    if until is None:
+        begin, end = _window(since, min(now, data_end(opened)).isoformat(), now)
+    rules = load_rulebook(CATALOGS / opened.config.catalog)
+    told = evaluate(gather(opened, rules.scorecard, begin, end, grouped), rules)
+    if html is not None:
+        write_page(html, evaluation_page(told, rules.catalog))
+    if as_json:
+        print_json(evaluation_json(told))
+    else:
+        print_evaluation(told, rules.catalog, Console(width=max(EVALUATION_WIDTH, Console().width)))
+
+
+def _window(since: str | None, until: str | None, now: datetime) -> tuple[datetime, datetime]:
     end = parse_clock(until) if until else now
     begin = parse_clock(since) if since else end - timedelta(days=DEFAULT_DAYS)
     if end > now:
@@ -145,15 +161,7 @@ def evaluate_command(
             f"--since {begin.isoformat()}: a journey has {COMPLETION_DAYS} days to complete; "
             f"begin at least so long before {end.isoformat()}"
         )
-    rules = load_rulebook(CATALOGS / load_source_config(source).catalog)
-    opened = open_source(source, data, now)
-    told = evaluate(gather(opened, rules.scorecard, begin, end, grouped), rules)
-    if html is not None:
-        write_page(html, evaluation_page(told, rules.catalog))
-    if as_json:
-        print_json(evaluation_json(told))
-    else:
-        print_evaluation(told, rules.catalog, Console(width=max(EVALUATION_WIDTH, Console().width)))
+    return begin, end
 
 
 def catalog_folder(name: str) -> Path:

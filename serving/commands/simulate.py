@@ -177,13 +177,14 @@ def _show(
 
 
 def _measures(simulation: Simulation) -> Table:
-    table = Table("每位客户平均 mean a customer", "A", "B", "B − A", "95 %")
+    table = Table("首位平均,含试验 mean first place, trials included", "A", "B", "B − A", "95 %")
     means = [run.array().mean(axis=0) for run in simulation.runs]
+    dials = {run.rules.policy.experience_cny for run in simulation.runs}
     for place, (name, (gap, low, high)) in enumerate(simulation.differences().items()):
-        table.add_row(
-            NAMES[name], f"{means[0][place]:,.4f}", f"{means[1][place]:,.4f}", f"{gap:+,.4f}",
-            f"{low:+,.4f} … {high:+,.4f}",
-        )  # fmt: skip
+        told = f"{gap:+,.4f}", f"{low:+,.4f} … {high:+,.4f}"
+        if name == "score_cny" and len(dials) > 1:
+            told = "–", "刻度不同 dials differ"  # yards less metres
+        table.add_row(NAMES[name], f"{means[0][place]:,.4f}", f"{means[1][place]:,.4f}", *told)
     return table
 
 

@@ -170,7 +170,7 @@ def _others(row: Row, rows: Sequence[Row], metric: str) -> list[Sums]:
     """Sum up the other channels; nothing where either side is too small or cannot be told."""
     if metric not in row.metrics:
         return []
-    others = reduce(add, (one.metrics[metric] for one in _alike(row, rows)), Sums())
+    others = reduce(add, (one.metrics.get(metric, Sums()) for one in _alike(row, rows)), Sums())
     enough = min(row.metrics[metric].d, others.d) >= LEAST_JOURNEYS
     return [others] if enough else []
 

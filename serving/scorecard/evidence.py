@@ -121,9 +121,10 @@ def gather(source: Source, card: Scorecard, since: datetime, until: datetime, by
     *Abandonment*: given up (`abandon`) within them and not completed. *Hand-over*: the next row of
     the application within them (apply, step, complete, abandon) is at another channel. *Errors*: an
     error code about the product at that channel within them. Waiting and duration are those of the
-    step itself (s). A *rating* or complaint belongs to the customer's newest step at its channel
-    within 30 days before, of its stage where it names one. Only rows the bank knew at ``until``
-    count (event_time < until, available_at <= until).
+    step itself (s). A channel that records no error at all is no channel without errors: its share
+    is not told, and nobody is compared with it. A *rating* or complaint belongs to the customer's
+    newest step at its channel within 30 days before, of its stage where it names one. Only rows the
+    bank knew at ``until`` count (event_time < until, available_at <= until).
 
     Raises
     ------
@@ -150,7 +151,24 @@ def gather(source: Source, card: Scorecard, since: datetime, until: datetime, by
         for name, need in NEEDS.items():
             if not source.has(need):
                 metrics.pop(name, None)
+    if source.has(NEEDS["errors"]):
+        silent = _drop_unrecorded_errors(source, sums)
+        if silent:
+            lacking.append(f"{NEEDS['errors']} at {', '.join(silent)} (none is recorded there)")
     return Evidence(since, until, by, sums, _visits(source), tuple(lacking))
+
+
+def _drop_unrecorded_errors(source: Source, sums: dict[Key, dict[str, Sums]]) -> list[str]:
+    """Drop the errors of channels where the source never recorded one; name those channels."""
+    found = source.con.execute(
+        "select distinct channel from interactions where error_code is not null"
+    ).fetchall()
+    recording = {channel for (channel,) in found}
+    silent = sorted({channel for _, _, channel in sums} - recording)
+    for (_, _, channel), metrics in sums.items():
+        if channel in silent:
+            metrics.pop("errors", None)
+    return silent
 
 
 def _keep_steps(source: Source, card: Scorecard, since: int, until: int) -> None:

@@ -175,6 +175,9 @@ def test_the_command_says_it_by_exit_code_and_words(recommender, work, tmp_path)
     code, output = run(one.decision_id, "--work", work, "--policy", policy)
     assert code == 0, "another policy is a question, no failure"
     assert "the policy changed" in output
+    policy = other_policy(recommender, tmp_path, minimum_p_start=1.0)
+    code, output = run(one.decision_id, "--work", work, "--policy", policy)
+    assert "is below this policy's minimum_p_start 100.0%" in output
     assert run("--all", "--limit", 2, "--work", work)[1].startswith("2 stored decisions replayed")
     with pytest.raises(OnePointError, match="one decision id, or --all"):
         run("--work", work)

@@ -93,12 +93,19 @@ def test_the_counts_are_those_made_by_hand(evidence):
     # Bo completed after 36 days; Cy did, but the bank learned of it in May
     teller = told(evidence, "deposit_1y", "application", "teller")
     assert teller == {
-        "completion": (0, 2), "abandonment": (0, 2), "hand_over": (0, 2), "errors": (0, 2),
+        "completion": (0, 2), "abandonment": (0, 2), "hand_over": (0, 2),
         "wait_s": (180, 2), "duration_s": (900, 2), "rating": (0, 0), "complaints": (0, 0),
     }  # fmt: skip
     # begun after 2 March: its 30 days are not over at the end; Cy gave up after 42
     fund = told(evidence, "fund_r3", "application", "mobile_bank")
     assert (fund["completion"], fund["abandonment"]) == ((0, 2), (1, 2))
+
+
+def test_where_no_error_is_ever_recorded_none_is_told(evidence):
+    (silent,) = (one for one in evidence.lacking if "error_code at" in one)
+    assert silent.endswith("(none is recorded there)")
+    assert "teller" in silent
+    assert "mobile_bank" not in silent
 
 
 def test_a_service_has_no_application(evidence):

@@ -92,7 +92,7 @@ class RecommendRequest(Message):
     intent: Intent | None = None
 
 
-# What an answer is made of by the dozen: dataclasses, which cost a third of a model to make.
+# What an answer is made of by the dozen: dataclasses, which cost half of a model to make.
 # pydantic checks them where they are read back, and they stand in the schema like the rest.
 @dataclass(frozen=True, slots=True)
 class Text:

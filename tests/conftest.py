@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +25,7 @@ import sqlalchemy
 from xdist.scheduler import LoadScopeScheduling
 
 from features.sources import Source, open_source
+from features.terminal import run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -167,6 +169,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for what in marker.args:
             require(what)
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run a room's command line as a person does; gives exit code, stdout and stderr."""
+
+    def call(app: Any, *words: object) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", "400")
+        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        with pytest.raises(SystemExit) as caught:
+            run(app)
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 
@@ -32,6 +33,12 @@ from serving.decide.routing import owner
 from serving.decide.rulebook import Rulebook
 from serving.decide.triggers import day_in_words
 from serving.decide.why_first import why_first
+
+TOLD_INSIDE = (
+    "p_start", "p_start_is", "preference", "completion", "expected_amount_cny", "value_cny",
+    "experience", "score", "propensity",
+)  # fmt: skip
+"""Terms of an action that staff and reviewers see."""
 
 
 def answer(
@@ -106,48 +113,25 @@ def _place(
     action, rules = place.action, case.rules
     offer = rules.catalog.offer_by_id[action.offer]
     handle = rules.catalog.channel_by_id[action.handle]
-    owner_, offer_name, handle_name = (
-        owner(case.inputs, handle),
-        _text(offer.names.zh, offer.names.en),
-        _text(handle.names.zh, handle.names.en),
-    )
-    if audience == "customer":
-        return Recommendation(
-            rank=place.rank,
-            offer=offer.id,
-            offer_name=offer_name,
-            kind=action.kind,
-            stage=action.stage,
-            reach=action.reach,
-            handle=handle.id,
-            handle_name=handle_name,
-            mode=action.mode,
-            route=action.route,
-            owner=owner_,
-            reasons=reasons,
-        )
-    return Recommendation(
+    public = Recommendation(
         rank=place.rank,
         offer=offer.id,
-        offer_name=offer_name,
+        offer_name=_text(offer.names.zh, offer.names.en),
         kind=action.kind,
         stage=action.stage,
         reach=action.reach,
         handle=handle.id,
-        handle_name=handle_name,
+        handle_name=_text(handle.names.zh, handle.names.en),
         mode=action.mode,
         route=action.route,
-        owner=owner_,
-        p_start=action.p_start,
-        p_start_is=action.p_start_is,
-        preference=action.preference,
-        completion=action.completion,
-        expected_amount_cny=action.expected_amount_cny,
-        value_cny=action.value_cny,
-        experience=action.experience,
-        score=action.score,
-        propensity=action.propensity,
+        owner=owner(case.inputs, handle),
         reasons=reasons,
+    )
+    if audience == "customer":
+        return public
+    return replace(
+        public,
+        **{term: getattr(action, term) for term in TOLD_INSIDE},
         next_steps=next_steps(case, action),
         economics=economics(case, action) if audience == "reviewer" else None,
         explanation=_explanation(place.contributions, rules, audience),

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ from features.build import build
 from features.sources import Source, open_source
 from features.spine import Spine, customers_at, event_range, moment, month_starts
 from features.tables import BROUGHT
-from features.terminal import run
 
 
 @dataclass
@@ -69,16 +67,11 @@ class Bank:
 
 
 @pytest.fixture
-def features(monkeypatch, capsys):
+def features(typed):
     """Run the command line as a person does; gives exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "400")
 
     def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["features", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
+        return typed(app, "features", *words)
 
     return call
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import sys
 import threading
 import uuid
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from features.online import (
 )
 from features.registry import available_features
 from features.state import CustomerState
-from features.terminal import run
 
 pytestmark = pytest.mark.needs("redis")
 
@@ -313,7 +311,7 @@ def test_a_redis_that_goes_down_while_publishing_keeps_the_old_store(wire, clien
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, bank, tmp_path, example_source, example_features):
+def command(typed, bank, tmp_path, example_source, example_features):
     """Run `python -m features publish` of the eight customers; gives code, stdout, stderr."""
     release = tmp_path / "release"
     release.mkdir()
@@ -325,11 +323,7 @@ def command(monkeypatch, capsys, bank, tmp_path, example_source, example_feature
             "publish", "--source", bank.yaml, "--data", bank.folder, "--clock", CLOCK.isoformat(),
             "--as-of", CLOCK.isoformat(), "--release", release, "--out", out, "--json",
         ]  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["features", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
+        return typed(app, "features", *words)
 
     return call
 

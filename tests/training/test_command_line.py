@@ -1,12 +1,10 @@
 """`python -m training`: what it prints, its exit codes, and nothing half-written."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from features.terminal import run
 from training.__main__ import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,17 +13,12 @@ SIMULATED = ROOT / "configs" / "sources" / "simulated_bank.yaml"
 
 
 @pytest.fixture
-def training(monkeypatch, capsys, tmp_path, simulated_folder):
+def training(typed, tmp_path, simulated_folder):
     """Run the command line as a person does; gives exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "400")
 
     def call(config: Path, *words: object, data: Path = simulated_folder) -> tuple[int, str, str]:
         asked = ["run", config, "--source", SIMULATED, "--data", data, "--work", tmp_path / "work"]
-        monkeypatch.setattr(sys, "argv", ["training", *map(str, [*asked, *words])])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
+        return typed(app, "training", *asked, *words)
 
     return call
 

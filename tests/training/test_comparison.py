@@ -3,11 +3,9 @@
 import json
 import re
 import shutil
-import sys
 
 import pytest
 
-from features.terminal import run
 from training import tracking
 from training.__main__ import app
 from training.comparison import compare
@@ -150,14 +148,9 @@ def test_the_page_tells_it_all(found):
 
 
 @pytest.fixture
-def asked(monkeypatch, capsys):
+def asked(typed):
     def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", "400")
-        monkeypatch.setattr(sys, "argv", ["training", "compare", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
+        return typed(app, "training", "compare", *words)
 
     return call
 

@@ -1,7 +1,6 @@
 """Scores of every customer: as the release gives them one by one, whole or not at all."""
 
 import json
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,6 @@ from features.spine import customers_at, data_end, microseconds
 from features.tags import registry
 from features.tags.book import load_tag_book
 from features.tags.build import build_tags, held_tags
-from features.terminal import run
 from training import scoring
 from training.__main__ import app
 from training.errors import ReleaseError, TrainingError
@@ -219,16 +217,12 @@ def test_what_cannot_be_scored_is_said(release, small_source, at, tmp_path):
 
 
 def test_the_command_writes_the_file_and_one_json_object_last(
-    small_run, small_folder, written, tmp_path, monkeypatch, capsys
+    small_run, small_folder, written, tmp_path, typed
 ):
     def call(*words: object) -> tuple[int, str, str]:
         asked = ["score", "--source", SIMULATED, "--data", small_folder,
                  "--clock", "2027-01-01T00:00Z", "--out", tmp_path / "scores.parquet"]  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["training", *map(str, [*asked, *words])])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
+        return typed(app, "training", *asked, *words)
 
     folder = small_run.release.folder
     code, out, err = call("--release", folder, "--json")

@@ -212,8 +212,7 @@ def _predicted(booster: lgb.Booster, x: Matrix, kind: int, width: int, threads: 
     """Do what `Booster.predict` does, shape (n, width), straight through LightGBM's C function.
 
     For one row `predict` spends longer on its way there than the trees take (a predictor made anew,
-    options copied and written out as text): 0.2 ms, of which the trees 0.03, and a request asks
-    eight times.
+    options copied and written out as text), and a request asks eight times.
     """
     x = np.ascontiguousarray(x, dtype=np.float64)
     found = np.empty((len(x), width))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lightgbm as lgb
@@ -83,9 +84,12 @@ class ChannelPreferenceModel:
         self.learned_ = learned
         self.text_ = text
         self._booster = lgb.Booster(model_str=text)
-        self._by_offer = ContextBooster(text, len(CONTEXT), CONTEXT.index("stage"))
         self._apart: dict[str, lgb.Booster] = {}
         self._coded: dict[tuple[str, ...], Vector] = {}
+
+    @cached_property
+    def _by_offer(self) -> ContextBooster:
+        return ContextBooster(self.text_, len(CONTEXT), CONTEXT.index("stage"))
 
     @property
     def boosters(self) -> list[lgb.Booster]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,11 +86,14 @@ class ExpectedAmountModel:
         self.learned_ = learned
         self.text_ = text
         self._booster = lgb.Booster(model_str=text) if text else None
-        self._by_offer = ContextBooster(text, 1) if text else None
         bought = tuple(learned.table.by_offer)
         self._usual_place = {offer: place for place, offer in enumerate(bought)}
         self._usual = learned.table.by_tiers(bought)
         self._plans: dict[tuple[str, ...], _Plan] = {}
+
+    @cached_property
+    def _by_offer(self) -> ContextBooster | None:
+        return ContextBooster(self.text_, 1) if self.text_ else None
 
     @property
     def boosters(self) -> list[lgb.Booster]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from features.terminal import run
 from serving.__main__ import app
 from serving.config import CATALOGS
 
@@ -35,15 +33,10 @@ def change(folder: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def scorecard(monkeypatch, capsys):
+def scorecard(typed):
     """Run `python -m serving scorecard` as a person does; gives exit code, stdout and stderr."""
 
     def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", "400")
-        monkeypatch.setattr(sys, "argv", ["serving", "scorecard", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            run(app)
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
+        return typed(app, "serving", "scorecard", *words)
 
     return call

@@ -20,9 +20,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter as Tally
 from collections import defaultdict
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,21 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 WRITE_EVERY_S = 1.0
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.3, 1.0, 5.0)
 
-REQUEST = Histogram(
+
+class _Times(Histogram):
+    """A histogram that takes many at once."""
+
+    def add(self, seconds: Sequence[float]) -> None:
+        """Do what `observe` does for each, with one write a bucket."""
+        self._sum.inc(sum(seconds))
+        for bucket, number in Tally(bisect_left(self._upper_bounds, s) for s in seconds).items():
+            self._buckets[bucket].inc(number)
+
+
+REQUEST = _Times(
     "onepoint_request_seconds", "Answer time by route template.", ["route"], buckets=_BUCKETS
 )
-STEP = Histogram(
+STEP = _Times(
     "onepoint_step_seconds", "Time in each step of a request.", ["step"], buckets=_BUCKETS
 )
 ANSWERS = Counter("onepoint_answers", "Answers by route template and status.", ["route", "status"])
@@ -80,6 +92,9 @@ class _Counted:
 
     def __init__(self) -> None:
         self.answers: Tally[tuple[str, int]] = Tally()
+        self.request_s: defaultdict[str, list[float]] = defaultdict(list)
+        self.step_s: defaultdict[str, list[float]] = defaultdict(list)
+        self.shed = 0
         self.degraded: Tally[str] = Tally()
         self.excluded: Tally[str] = Tally()
         self.p_start_count: Tally[str] = Tally()
@@ -105,6 +120,11 @@ class _Counted:
         """Add all to what Prometheus reads."""
         for (route, status), number in self.answers.items():
             ANSWERS.labels(route, str(status)).inc(number)
+        for route, seconds in self.request_s.items():
+            REQUEST.labels(route).add(seconds)
+        for step, seconds in self.step_s.items():
+            STEP.labels(step).add(seconds)
+        SHED.inc(self.shed)
         for series, counted in (
             (DEGRADED, self.degraded),
             (EXCLUDED, self.excluded),
@@ -119,8 +139,6 @@ class _Counted:
 
 _LOCK = threading.Lock()
 _counted = _Counted()
-# `labels()` looks a series up under a lock; these are asked for several times a request.
-_request, _step = cache(REQUEST.labels), cache(STEP.labels)
 
 
 def write() -> None:
@@ -148,6 +166,12 @@ def show_inside(number: int) -> None:
         _counted.newest[IN_FLIGHT] = number
 
 
+def count_shed() -> None:
+    """Count one request that was sent away."""
+    with _LOCK:
+        _counted.shed += 1
+
+
 def count_shadow(release: str, same_offer: bool, same_handle: bool) -> None:
     """Count one decision that a challenger made again."""
     SHADOW.labels(release, str(same_offer).lower(), str(same_handle).lower()).inc()
@@ -155,11 +179,11 @@ def count_shadow(release: str, same_offer: bool, same_handle: bool) -> None:
 
 def count_answer(route: str, status: int, seconds: float, passage: Passage) -> None:
     """Count one answer, and the decisions made for it."""
-    _request(route).observe(seconds)
-    for step, spent in passage.seconds.items():
-        _step(step).observe(spent)
     with _LOCK:
         _counted.answers[route, status] += 1
+        _counted.request_s[route].append(seconds)
+        for step, spent in passage.seconds.items():
+            _counted.step_s[step].append(spent)
         _counted.degraded.update(map(degradation, passage.lacking))
         for record in passage.records:
             _counted.decision(record)

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from serving import metrics
 from serving.config import ROOT
 from serving.logs import JsonLines, Pseudonyms, pseudonym_key
 from serving.metrics import degradation
@@ -178,3 +179,20 @@ def test_pseudonyms_are_steady_keyed_and_kept_in_the_folder(tmp_path, monkeypatc
 )
 def test_what_was_missing_is_counted_by_its_subject(reason):
     assert degradation(reason) == reason.split(":")[0]
+
+
+def test_many_times_at_once_are_what_they_are_one_by_one():
+    one_by_one = metrics._Times("once", "", buckets=metrics._BUCKETS, registry=None)
+    at_once = metrics._Times("together", "", buckets=metrics._BUCKETS, registry=None)
+    seconds = [0.0, 0.001, 0.0011, 0.3, 0.31, 5.0, 7.0]
+    for one in seconds:
+        one_by_one.observe(one)
+    at_once.add(seconds)
+    told = [
+        [(one.name.rpartition("_")[2], one.labels, one.value) for one in sample.samples]
+        for histogram in (one_by_one, at_once)
+        for sample in histogram.collect()
+    ]
+    told = [[one for one in samples if one[0] != "created"] for samples in told]
+    assert told[0] == told[1]
+    assert len(told[0]) > len(metrics._BUCKETS)

@@ -7,7 +7,7 @@ import pytest
 
 from serving.app import build_app
 from serving.keys import VERBS, KeyRing
-from serving.middleware import CALLER, Gate, Room, verb_of
+from serving.middleware import CALLER, HELD_S, Gate, Room, verb_of
 from serving.trial_keys import write_trial_keys
 
 
@@ -117,6 +117,27 @@ def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
     assert first == [200, 200]
     assert probe == 200
     assert after[0] == 200
+
+
+def test_who_is_sent_away_and_asks_again_at_once_is_held_up():
+    """A crowd that knows no pause would take the time of those inside."""
+
+    async def asked_again_for(seconds: float) -> int:
+        async def inside(*_):
+            await asyncio.sleep(5)
+
+        room = Room(inside, max_concurrency=1, deadline_s=5)
+        request = {"type": "http", "method": "POST", "path": "/v1/recommend", "headers": []}
+        first = asyncio.create_task(call(room, request))
+        await asyncio.sleep(0)
+        asked, until = 0, asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            assert (await call(room, request))[0] == 429
+            asked += 1
+        first.cancel()
+        return asked
+
+    assert 1 <= asyncio.run(asked_again_for(4.5 * HELD_S)) <= 5
 
 
 def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again():

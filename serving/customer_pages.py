@@ -28,23 +28,24 @@ class CustomerPages:
         self._book = load_tag_book(CATALOGS / rules.catalog.name)
         self._viewer = Viewer(rules, self._book)
 
-    def of(self, customer_id: str, caller: Key, now: datetime, scorer: Scorer) -> CustomerView:
+    async def of(
+        self, customer_id: str, caller: Key, now: datetime, scorer: Scorer
+    ) -> CustomerView:
         """Write a customer's page, as far as a caller may see him.
 
         `RequestRefused`: 404, the online store does not know him.
         """
-        seen = self._seen(customer_id, caller, now, scorer)
+        seen = await self._seen(customer_id, caller, now, scorer)
         looked_at(customer_id, seen.degraded)
         return self._viewer.page(seen, caller.audience)
 
-    def _seen(self, customer_id: str, caller: Key, now: datetime, scorer: Scorer) -> Seen:
-        record, degraded = self._reading.published(self._reading.ask(customer_id), now)
-        past, unread = self._reading.past(customer_id, caller, now)
+    async def _seen(self, customer_id: str, caller: Key, now: datetime, scorer: Scorer) -> Seen:
+        found, degraded = await self._reading.published(self._reading.ask_for(customer_id), now)
+        past, unread = await self._reading.past(customer_id, caller, now)
         bare = Seen(customer_id, now, decisions=past.decisions, degraded=degraded + unread)
-        if record is None:
+        if found is None:
             return bare
-        store = self._reading.customers.current()
-        known = self._knowledge.of(record, store, past.facts, now, scorer)
+        known = self._knowledge.of(found.record, found.store, past.facts, now, scorer)
         # Where facts are missing, an opt-out may be among them.
         personalised = personal_answer(known.state.consents) and not unread
         stages = stages_for(None, known.state, self.rules)
@@ -52,12 +53,12 @@ class CustomerPages:
         if known.features is not None and personalised:
             scores = scores_of(known.features, stages, scorer)
             failed = scores is None
-        tags, untold = self._reading.tags(customer_id) if self._book.tags else ([], ())
+        tags, untold = await self._reading.tags(customer_id) if self._book.tags else ([], ())
         lacking = (*known.degraded, *([MODELS_FAILED] if failed else []), *untold)
         return replace(
             bare,
             state=known.state,
-            features_as_of=record.as_of,
+            features_as_of=found.record.as_of,
             tags=tags,
             scores=scores or scorer.by_popularity(stages),
             stages=stages,

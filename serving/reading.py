@@ -6,11 +6,11 @@ What could not be read in that time is named, and the answer goes out without it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from features.online import OnlineRecord, OnlineStoreError
+from features.online import OnlineRecord, OnlineStore, OnlineStoreError
 from features.tags.packed import PublishedTag
 from serving.config import Clock, ServiceConfig
 from serving.contract import RecommendRequest
@@ -51,15 +51,35 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A customer the online store is being asked for; ``wait`` gives the answer, or raises."""
+class Published:
+    """A customer as published, and the store he was read from."""
+
+    record: OnlineRecord
+    store: OnlineStore
+
+
+@dataclass(frozen=True)
+class AskedFor:
+    """A customer the online store is being asked for; ``wait`` gives him, or raises."""
 
     customer_id: str
-    wait: Callable[[], OnlineRecord | None]
+    wait: Callable[[], Awaitable[Published | None]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What both stores are being asked before a decision."""
+
+    known: Callable[[], Awaitable[Known]]
+    customer: AskedFor
 
 
 class Reading:
-    """Reads both stores; use it from one thread."""
+    """Reads both stores, each in a thread of its own.
+
+    What a decision needs is asked for by `ask` of both at once, and waited for by `known` and
+    `published`.
+    """
 
     def __init__(
         self,
@@ -82,31 +102,39 @@ class Reading:
         self._online.close()
         self._log.close()
 
-    def before_a_decision(
-        self, request: RecommendRequest, as_of: datetime
-    ) -> tuple[Known, Missing, Asked]:
-        """Ask the decision store for an answer already given, live facts and minutes used.
-
-        Beside it the customer is asked for, whom `published` then waits for.
-        """
-        asked = self.ask(request.customer_id)
+    def ask(self, request: RecommendRequest, as_of: datetime) -> Asked:
+        """Ask both stores for what must be known before a decision."""
+        customer_id = request.customer_id
         since = facts_since(self.customers.published_at, as_of)
         # Without an `as_of` all that was received counts, whatever our clocks make of it.
         until = as_of if request.as_of else self.clock.latest() + self.skew
 
-        def ask() -> Known:
+        def known() -> Known:
             minutes = minutes_on_day(self.store, self.rules, as_of)
-            found = self.store.known(request.customer_id, request.request_id, since, until)
+            found = self.store.known(customer_id, request.request_id, since, until)
             return Known(*found, minutes)
 
+        return Asked(self._log.begin(known), self.ask_for(customer_id))
+
+    def ask_for(self, customer_id: str) -> AskedFor:
+        """Ask for a customer as published."""
+
+        def read() -> Published | None:
+            record = self.customers.read(customer_id)
+            return None if record is None else Published(record, self.customers.current())
+
+        return AskedFor(customer_id, self._online.begin(read))
+
+    async def known(self, asked: Asked) -> tuple[Known, Missing]:
+        """Wait for an answer already given, live facts and minutes used."""
         try:
             with step("read"):
-                return self._log.read(ask), (), asked
+                return await asked.known(), ()
         except (StoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
-            return Known(), NO_LOG, asked
+            return Known(), NO_LOG
 
-    def past(self, customer_id: str, caller: Key, now: datetime) -> tuple[Past, Missing]:
+    async def past(self, customer_id: str, caller: Key, now: datetime) -> tuple[Past, Missing]:
         """Ask the decision store for a customer's live facts and his last decisions."""
         since = facts_since(self.customers.published_at, now)
         until = self.clock.latest() + self.skew
@@ -117,48 +145,45 @@ class Reading:
 
         try:
             with step("read"):
-                return self._log.read(ask), ()
+                return await self._log.read(ask), ()
         except (StoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
             return Past(), NO_LOG
 
-    def ask(self, customer_id: str) -> Asked:
-        """Ask for a customer as published."""
-        return Asked(customer_id, self._online.begin(lambda: self.customers.read(customer_id)))
-
-    def published(self, asked: Asked, as_of: datetime) -> tuple[OnlineRecord | None, Missing]:
+    async def published(self, asked: AskedFor, as_of: datetime) -> tuple[Published | None, Missing]:
         """Wait for a customer as published.
 
         `RequestRefused`: 404, the store does not know him; 422, ``as_of`` lies before his features.
         """
         try:
             with step("read"):
-                record = asked.wait()
+                found = await asked.wait()
         except (OnlineStoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
             slow = isinstance(error, TooSlowError)
             return None, ("online store: too slow" if slow else "online store: unreadable",)
-        if record is None:
+        if found is None:
             raise RequestRefused.at(
                 404,
                 "customer_id",
                 f"'{asked.customer_id}' is not in the online store",
                 "check the id; new customers are known after the next publication",
             )
-        if as_of < record.as_of:
+        since = found.record.as_of
+        if as_of < since:
             raise RequestRefused.at(
                 422,
                 "as_of",
-                f"{in_words(as_of)} lies before the customer's features ({in_words(record.as_of)})",
+                f"{in_words(as_of)} lies before the customer's features ({in_words(since)})",
                 "ask for a later moment, or leave as_of out",
             )
-        return record, ()
+        return found, ()
 
-    def tags(self, customer_id: str) -> tuple[list[PublishedTag] | None, Missing]:
+    async def tags(self, customer_id: str) -> tuple[list[PublishedTag] | None, Missing]:
         """Read the tags a customer was published with; None where none are there to be read."""
         try:
             with step("read"):
-                tags = self._online.read(lambda: self.customers.tags(customer_id))
+                tags = await self._online.read(lambda: self.customers.tags(customer_id))
         except (OnlineStoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
             return None, ("tags: unreadable",)

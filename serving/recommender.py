@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import ParamSpec, TypeVar
 
 from features.config import load_yaml
@@ -32,8 +27,8 @@ from serving.facts import Place, purpose_of
 from serving.intake import Intake
 from serving.keys import Key, not_your_door
 from serving.known import MODEL_FAILURES, MODELS_FAILED, Knowledge, KnownCustomer, scores_of
-from serving.passage import answered, begin, decided, end, step
-from serving.reading import Reading
+from serving.passage import answered, decided, step
+from serving.reading import Known, Missing, Published, Reading
 from serving.scoring import Scorer, feature_values
 from serving.stores.decisions import DecisionStore, MinutesUsed, StoredDecision
 from serving.stores.online import PublishedCustomers
@@ -46,9 +41,10 @@ Result = TypeVar("Result")
 class Recommender:
     """Answers requests: reads the customer, scores, decides, and stores before it says anything.
 
-    Scoring and deciding run in one thread of their own, in the order requests came: the work holds
-    the interpreter anyway, and the event loop stays free. What is read is waited for only so long
-    (`Reading`); without it the answer goes out degraded, and every veto holds.
+    Scoring and deciding run in the event loop: they hold the interpreter anyway, and in a thread
+    of their own each had to win it back from the loop a dozen times. Stores are read and written in
+    other threads. What is read is waited for only so long (`Reading`); without it the answer goes
+    out degraded, and every veto holds.
     """
 
     def __init__(
@@ -69,16 +65,15 @@ class Recommender:
         self.config = config
         self.unsound = unsound
         """Why rules and popularity answer in a release's place; None where that is as wished."""
-        self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onepoint-desk")
         self._about = load_yaml(ABOUT_YAML, AboutTexts)
         self._reading = Reading(customers, store, rules, clock, config)
         self.knowledge = Knowledge(config.features_stale_after_s)
         self._pages = CustomerPages(rules, self._reading, self.knowledge)
+        self._deciding = asyncio.Lock()
         self.intake = Intake(store, rules.catalog, clock, config.clock_skew_s)
 
     def close(self) -> None:
-        """Finish what is begun, then let go of the files."""
-        self._desk.shutdown(wait=True)
+        """Write what waits, then let go of the files."""
         self._reading.close()
         self.customers.close()
         self.store.close()
@@ -94,13 +89,8 @@ class Recommender:
         StoreError
             The decision could not be stored, so there is no answer.
         """
-        done: Future[StoredDecision] = Future()
-        told = contextvars.copy_context()
-        self._desk.submit(told.run, self._decide_and_store, request, audience, done)
-        try:
-            stored = await asyncio.wrap_future(done)
-        finally:
-            end("store")
+        self._check_request(request)
+        stored = await self._answered_or_new(request, audience)
         if stored.request_sha256 != _fingerprint(request, audience):
             raise RequestRefused.at(
                 409,
@@ -113,14 +103,20 @@ class Recommender:
 
     async def decision(self, decision_id: str, caller: Key) -> bytes:
         """Show a decision: to a reviewer the whole record, to its own door the answer."""
-        return await self._at_desk(self._show, decision_id, caller)
+        stored = await asyncio.to_thread(self._stored, decision_id)
+        if caller.audience == "reviewer":
+            return stored.record
+        record = DecisionRecord.model_validate_json(stored.record)
+        if not caller.opens(record.inputs.channel):
+            raise not_your_door(caller.channels, record.inputs.channel)
+        return answer_bytes(record, self.rules, caller.audience)
 
     async def customer(self, customer_id: str, caller: Key) -> CustomerView:
         """Show a customer from all sides, as far as a caller may see him.
 
         `RequestRefused`: 404, the online store does not know him.
         """
-        return await self._at_desk(self._page, customer_id, caller)
+        return await self._pages.of(customer_id, caller, self.clock.now(), self.scorer)
 
     def about(self) -> AboutAnswer:
         """Say what the algorithm uses at present."""
@@ -129,11 +125,8 @@ class Recommender:
     def swap(self, scorer: Scorer) -> Scorer:
         """Score by another release from the next request on; gives back the scorer left.
 
-        The desk itself changes it, between two requests: what a request began with it ends with.
+        From any thread: what a request began with it ends with.
         """
-        return self._desk.submit(self._swapped, scorer).result()
-
-    def _swapped(self, scorer: Scorer) -> Scorer:
         left, self.scorer, self.unsound = self.scorer, scorer, None
         return left
 
@@ -143,39 +136,15 @@ class Recommender:
         request = RecommendRequest(customer_id="nobody", channel=self.rules.catalog.channel_ids[0])
         self.store.known("nobody", None, now, now)  # opens the connection
         nobody = self.knowledge.of_unread("nobody", (), now, ("warm-up",))
-        self._drawn(request, "reviewer", now, nobody, MinutesUsed())
+        self._drawn(request, "reviewer", now, nobody, MinutesUsed(), self.scorer)
 
-    async def _at_desk(
-        self, work: Callable[P, Result], *given: P.args, **named: P.kwargs
-    ) -> Result:
-        """Have something done by the desk's thread, which then speaks of the same request."""
-        told = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._desk, partial(told.run, work, *given, **named))
-
-    def _decide_and_store(
-        self, request: RecommendRequest, audience: Audience, done: Future[StoredDecision]
-    ) -> None:
-        """Decide, and pass on to the journal, without waking the event loop in between."""
-        if done.cancelled():  # nobody waits for it any more
-            return
-        try:
-            drawn = self._decide(request, audience)
-        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
-            if done.set_running_or_notify_cancel():
-                done.set_exception(error)
-            return
-        if isinstance(drawn, _New):
-            begin("store")
-            self.store.put(drawn.decision, drawn.places, done)
-        elif done.set_running_or_notify_cancel():
-            done.set_result(drawn)
-
-    def _decide(self, request: RecommendRequest, audience: Audience) -> StoredDecision | _New:
-        self._check_request(request)
+    async def _answered_or_new(
+        self, request: RecommendRequest, audience: Audience
+    ) -> StoredDecision:
         now = self.clock.now()
         as_of = request.as_of or now
-        known, degraded, asked = self._reading.before_a_decision(request, as_of)
+        asked = self._reading.ask(request, as_of)
+        known, degraded = await self._reading.known(asked)
         if known.answered is not None:
             return known.answered
         if as_of > now + self._reading.skew:
@@ -185,18 +154,32 @@ class Recommender:
                 f"{in_words(as_of)} is in the future (now: {in_words(now)})",
                 "leave it out",
             )
-        record, unread = self._reading.published(asked, as_of)
+        found, unread = await self._reading.published(asked.customer, as_of)
         degraded += unread
-        if record is None or degraded:
+        # One at a time, with a look at the loop between two: of several that came together the
+        # first would else be answered when the last is decided.
+        async with self._deciding:
+            new, places = self._decide(request, audience, as_of, found, known, degraded)
+            await asyncio.sleep(0)
+        with step("store"):
+            return await self.store.add(new, places)
+
+    def _decide(
+        self,
+        request: RecommendRequest,
+        audience: Audience,
+        as_of: datetime,
+        found: Published | None,
+        known: Known,
+        degraded: Missing,
+    ) -> tuple[StoredDecision, tuple[Place, ...]]:
+        scorer = self.scorer
+        if found is None or degraded:
             # Where facts are missing, an opt-out may be among them.
             customer = self.knowledge.of_unread(request.customer_id, known.facts, as_of, degraded)
         else:
-            store = self.customers.current()
-            customer = self.knowledge.of(record, store, known.facts, as_of, self.scorer)
-        return self._drawn(request, audience, as_of, customer, known.minutes)
-
-    def _page(self, customer_id: str, caller: Key) -> CustomerView:
-        return self._pages.of(customer_id, caller, self.clock.now(), self.scorer)
+            customer = self.knowledge.of(found.record, found.store, known.facts, as_of, scorer)
+        return self._drawn(request, audience, as_of, customer, known.minutes, scorer)
 
     def _drawn(
         self,
@@ -205,12 +188,14 @@ class Recommender:
         as_of: datetime,
         customer: KnownCustomer,
         minutes: MinutesUsed,
-    ) -> _New:
+        scorer: Scorer,
+    ) -> tuple[StoredDecision, tuple[Place, ...]]:
+        """Decide, and write the decision and its places down, not yet to disk."""
         state, features, degraded = customer.state, customer.features, customer.degraded
         stages = stages_for(request.intent, state, self.rules)
         scores: Scores | None = None
         if features is not None:
-            scores = scores_of(features, stages, self.scorer, request.intent)
+            scores = scores_of(features, stages, scorer, request.intent)
             if scores is None:
                 features, degraded = None, (*degraded, MODELS_FAILED)
         inputs = DecisionInputs(
@@ -226,11 +211,11 @@ class Recommender:
             state=state,
             features_as_of=customer.features_as_of,
             features=feature_values(features) if features else None,
-            scores=scores if scores is not None else self.scorer.by_popularity(stages),
+            scores=scores if scores is not None else scorer.by_popularity(stages),
             counters=counters_of(state, minutes),
             degraded=degraded,
             versions=Versions(
-                release=self.scorer.release.id if self.scorer.release else None,
+                release=scorer.release.id if scorer.release else None,
                 catalog=self.rules.catalog_version,
                 policy=self.rules.policy_version,
             ),
@@ -241,7 +226,7 @@ class Recommender:
             returned = [place.action.offer for place in decision.ranked]
             try:
                 with step("explain"):
-                    explained = self.scorer.contributions(features, returned)
+                    explained = scorer.contributions(features, returned)
                     decision = with_contributions(decision, explained, inputs, self.rules)
             except MODEL_FAILURES as error:
                 logger.error("answered without explanation (%s)", type(error).__name__)
@@ -258,7 +243,7 @@ class Recommender:
             record=record.model_dump_json().encode("utf-8"),
             answer=answer_bytes(record, self.rules),
         )
-        return _New(stored, self._places(record))
+        return stored, self._places(record)
 
     def _places(self, record: DecisionRecord) -> tuple[Place, ...]:
         channels, outlet = self.rules.catalog.channel_by_id, record.inputs.state.outlet
@@ -288,29 +273,12 @@ class Recommender:
             hint = did_you_mean(request.intent.offer, catalog.offer_ids)
             raise RequestRefused.at(422, "intent.offer", problem, hint)
 
-    def _show(self, decision_id: str, caller: Key) -> bytes:
-        stored = self._stored(decision_id)
-        if caller.audience == "reviewer":
-            return stored.record
-        record = DecisionRecord.model_validate_json(stored.record)
-        if not caller.opens(record.inputs.channel):
-            raise not_your_door(caller.channels, record.inputs.channel)
-        return answer_bytes(record, self.rules, caller.audience)
-
     def _stored(self, decision_id: str) -> StoredDecision:
         stored = self.store.by_id(decision_id)
         if stored is None:
             problem = f"no decision '{decision_id}'"
             raise RequestRefused.at(404, "decision_id", problem, "take it from an answer")
         return stored
-
-
-@dataclass(frozen=True)
-class _New:
-    """A decision not yet on disk, and the places of its answer."""
-
-    decision: StoredDecision
-    places: tuple[Place, ...]
 
 
 def _fingerprint(request: RecommendRequest, audience: Audience) -> str:

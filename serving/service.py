@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -39,6 +40,9 @@ CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
 SLACK_S = 10
 SLACK_REQUESTS = 64
 PROBE_EVERY_S = 1.0
+SWITCH_S = 0.001
+"""How long a thread may keep the interpreter while another waits for it (Python: 5 ms). The desk
+lets go of it a dozen times a decision, and a busy event loop would keep it each time."""
 
 
 def leave_with(parent: int) -> None:
@@ -135,6 +139,7 @@ class OnePointService:
         observed = Observed(gate, pseudonyms, self._drain, watch)
         DOOR.behind = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
         leave_with(os.getppid())
+        sys.setswitchinterval(SWITCH_S)
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
         gc.freeze()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -171,17 +169,8 @@ class DecisionStore:
         self.engine.dispose()
 
     async def add(self, decision: StoredDecision, places: Sequence[Place] = ()) -> StoredDecision:
-        """Store a decision, and return what `put` tells."""
-        done: Future[StoredDecision] = Future()
-        self.put(decision, places, done)
-        return await asyncio.wrap_future(done)
+        """Store a decision and return it, or, where its request was answered already, that answer.
 
-    def put(
-        self, decision: StoredDecision, places: Sequence[Place], done: Future[StoredDecision]
-    ) -> None:
-        """Have a decision stored; ``done`` is told once it is on disk. Does not block.
-
-        It is told the decision, or, where its request was answered already, what was stored then.
         Outcomes that came before it are joined to it, if their reporter speaks for its channel.
         """
 
@@ -200,7 +189,7 @@ class DecisionStore:
                 _add_fact(connection, _outcome(orphan), decision.customer_id, places)
             return decision
 
-        self.journal.put(insert_or_find, done)
+        return await self.journal.write(insert_or_find)
 
     async def add_outcomes(
         self, outcomes: Sequence[tuple[str, Outcome]], doors: Sequence[str], earliest_s: float

@@ -23,6 +23,8 @@ from serving.stores.schema import METADATA, SCHEMA_VERSION, STORE_FACTS
 
 WRITES = "onepoint_writes"
 """Execution option of the connection that writes."""
+LOG_PAGES = 16_384
+"""From here on (64 MB) a commit itself empties SQLite's log; `Checkpoints` is there well before."""
 
 
 def open_engine(address: Path | str, wait_s: float = 2.0) -> Engine:
@@ -119,7 +121,10 @@ def _sqlite(path: Path, wait_s: float, reading: bool) -> Engine:
         connect_args={"check_same_thread": False, "timeout": wait_s},
     )
 
-    writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    writing = (
+        "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+        f"wal_autocheckpoint={LOG_PAGES}",
+    )  # fmt: skip
     pragmas = ("query_only=ON",) if reading else writing
 
     @event.listens_for(engine, "connect")

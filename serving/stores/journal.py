@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import OnePointError
 from serving.errors import StoreError
+from serving.stores.checkpoints import Checkpoints
 from serving.stores.engine import WRITES, cause
 
 logger = logging.getLogger("onepoint.serving")
@@ -36,6 +37,7 @@ class Journal:
         self.path = path
         self.most = most
         self._inode = path.stat().st_ino if path else None
+        self._checkpoints = Checkpoints(engine) if path else None
         self._waiting: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="onepoint-journal", daemon=True)
         self._thread.start()
@@ -43,23 +45,20 @@ class Journal:
     async def write(self, job: Callable[[Connection], Result]) -> Result:
         """Run ``job`` in a transaction and return once it is on disk.
 
+        Nothing is run that nobody waits for any more.
+
         Raises `StoreError` where the store cannot be written, and what the job itself raises.
         """
         done: Future[Result] = Future()
-        self.put(job, done)
-        return await asyncio.wrap_future(done)
-
-    def put(self, job: Callable[[Connection], Result], done: Future[Result]) -> None:
-        """Have ``job`` run as `write` does, and ``done`` told; nothing is run once it is cancelled.
-
-        From any thread.
-        """
         self._waiting.put((job, done))
+        return await asyncio.wrap_future(done)
 
     def close(self) -> None:
         """Write what waits, then stop."""
         self._waiting.put(None)
         self._thread.join()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
 
     def _run(self) -> None:
         going_on = True
@@ -90,6 +89,8 @@ class Journal:
         self._check_file()
         with self.engine.begin() as connection:
             results = [job(connection) for job, _ in batch]
+        if self._checkpoints is not None:
+            self._checkpoints.written()
         for (_, done), result in zip(batch, results, strict=True):
             done.set_result(result)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from features.errors import OnePointError
 
@@ -32,11 +33,11 @@ class Patience:
         self._late: Future[Any] | None = None
         self._rests_until = 0.0
 
-    def read(self, job: Callable[[], Read]) -> Read:
+    async def read(self, job: Callable[[], Read]) -> Read:
         """Run ``job`` and give what it gives; `TooSlowError` where that takes too long."""
-        return self.begin(job)()
+        return await self.begin(job)()
 
-    def begin(self, job: Callable[[], Read]) -> Callable[[], Read]:
+    def begin(self, job: Callable[[], Read]) -> Callable[[], Awaitable[Read]]:
         """Begin to run ``job``; to call what this gives is to wait for it, as `read` does.
 
         The budget counts from the beginning, so that two stores are waited for at once.
@@ -46,21 +47,20 @@ class Patience:
             return self._refuse
         return partial(self._wait, self._thread.submit(job), time.monotonic() + self.budget_s)
 
-    def _refuse(self) -> NoReturn:
+    async def _refuse(self) -> Any:
         raise TooSlowError(f"{self.name}: left alone, it was too slow a moment ago")
 
-    def _wait(self, future: Future[Read], until: float) -> Read:
-        try:
-            return future.result(max(0.0, until - time.monotonic()))
-        except TimeoutError:
-            if future.done():  # the job's own: a socket that timed out
-                raise
-            future.cancel()
-            self._late = future
-            self._rests_until = time.monotonic() + self.rest_s
-            raise TooSlowError(
-                f"{self.name}: no answer within {self.budget_s * 1000:g} ms"
-            ) from None
+    async def _wait(self, future: Future[Read], until: float) -> Read:
+        if not future.done():
+            await asyncio.wait(
+                [asyncio.wrap_future(future)], timeout=max(0.0, until - time.monotonic())
+            )
+        if future.done():
+            return future.result()
+        future.cancel()
+        self._late = future
+        self._rests_until = time.monotonic() + self.rest_s
+        raise TooSlowError(f"{self.name}: no answer within {self.budget_s * 1000:g} ms")
 
     def close(self) -> None:
         """Let the thread go; a read that hangs is not waited for."""

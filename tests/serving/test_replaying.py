@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +39,17 @@ def requests(number: int, channels: tuple[str, ...]):
         yield RecommendRequest(**fields, intent=intent), audience
 
 
-def store_decisions(recommender, number: int) -> None:
-    async def ask_all():
+@pytest.fixture
+def store_decisions(recommender) -> Iterator[Callable[[int], None]]:
+    """Ask for so many decisions, a hundred at a time; a recommender lives in one event loop."""
+
+    async def ask_all(number: int) -> None:
         waiting = requests(number, recommender.rules.catalog.channel_ids)
         while batch := list(itertools.islice(waiting, 100)):
             await asyncio.gather(*(recommender.recommend(*one) for one in batch))
 
-    asyncio.run(ask_all())
+    with asyncio.Runner() as runner:
+        yield lambda number: runner.run(ask_all(number))
 
 
 @pytest.fixture
@@ -53,8 +58,8 @@ def work(recommender) -> Path:
 
 
 @pytest.fixture
-def stored(recommender, work):
-    store_decisions(recommender, 1)
+def stored(store_decisions, work):
+    store_decisions(1)
     log = DecisionLog.open(work)
     yield next(log.newest_first())
     log.close()
@@ -83,12 +88,14 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(3600 if FULL else 120)
-def test_stored_decisions_replay_to_equal_bytes_and_nothing_is_touched(recommender, work, capsys):
-    store_decisions(recommender, DECISIONS)
+def test_stored_decisions_replay_to_equal_bytes_and_nothing_is_touched(
+    recommender, work, store_decisions, capsys
+):
+    store_decisions(DECISIONS)
     # Degraded too: the online store is gone.
     recommender.customers.path.rename(work / "gone.sqlite")
     recommender.customers.close()
-    store_decisions(recommender, 6)
+    store_decisions(6)
     recommender.close()
     before = everything_in(work)
     code, output = run("--all", "--work", work, "--json")
@@ -163,8 +170,8 @@ def test_what_would_have_been_shows_places_and_exclusions(stored, recommender, w
     assert all(place.action.kind != "product" for place in found.other.ranked)
 
 
-def test_the_command_says_it_by_exit_code_and_words(recommender, work, tmp_path):
-    store_decisions(recommender, 3)
+def test_the_command_says_it_by_exit_code_and_words(recommender, store_decisions, work, tmp_path):
+    store_decisions(3)
     log = DecisionLog.open(work)
     one = next(log.newest_first())
     log.close()
@@ -185,8 +192,10 @@ def test_the_command_says_it_by_exit_code_and_words(recommender, work, tmp_path)
         run("D0", "--work", work)
 
 
-def test_a_decision_that_does_not_come_out_again_fails_the_command(recommender, work, monkeypatch):
-    store_decisions(recommender, 2)
+def test_a_decision_that_does_not_come_out_again_fails_the_command(
+    store_decisions, work, monkeypatch
+):
+    store_decisions(2)
     monkeypatch.setattr("serving.replaying.answer_bytes", lambda *_: b"{}")
     code, output = run("--all", "--work", work)
     assert code == 1

@@ -153,7 +153,7 @@ def test_requests_in_flight_end_on_the_release_they_began_with(
         expected[answer["versions"]["release"]] = models_said(answer)
     assert len(expected) == 2
     assert all(len(one) > 5 for one in expected.values())
-    done = threading.Event()
+    done, seen = threading.Event(), set()
 
     def change() -> None:
         for number in range(6):
@@ -161,22 +161,19 @@ def test_requests_in_flight_end_on_the_release_they_began_with(
             follower.look()
         done.set()
 
-    seen = set()
-    with ThreadPoolExecutor(3) as crowd:
-        changing = crowd.submit(change)
+    async def go_on() -> None:
+        request = RecommendRequest(customer_id="C_PLAIN", channel="teller")
+        while not done.is_set():
+            answer = json.loads(await recommender.recommend(request, "staff"))
+            seen.add(answer["versions"]["release"])
+            assert answer["degraded"] is False
+            said = expected[answer["versions"]["release"]]
+            assert models_said(answer).items() <= said.items()
 
-        def go_on() -> None:
-            while not done.is_set():
-                answer = ask(recommender)
-                seen.add(answer["versions"]["release"])
-                assert answer["degraded"] is False
-                said = expected[answer["versions"]["release"]]
-                assert models_said(answer).items() <= said.items()
+    async def crowd() -> None:
+        await asyncio.gather(asyncio.to_thread(change), go_on(), go_on())
 
-        asking = [crowd.submit(go_on) for _ in range(2)]
-        changing.result()
-        for one in asking:
-            one.result()
+    asyncio.run(crowd())
     assert seen == set(expected)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +16,7 @@ from serving.errors import RequestRefused, StoreError
 from serving.events import LiveConsent, LiveInteraction
 from serving.facts import Place
 from serving.stores.decisions import DecisionStore, StoredDecision
+from serving.stores.engine import LOG_PAGES
 from serving.stores.log import DecisionLog
 from serving.stores.schema import DECISIONS, OUTCOMES, PLACES
 
@@ -321,6 +323,25 @@ def test_every_commit_is_synced_to_disk(tmp_path):
     with store.engine.connect() as connection:
         assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2
+    store.close()
+
+
+def test_what_is_written_moves_from_the_log_into_the_file_beside_the_writer(tmp_path):
+    """No commit does it, which would wait ten times as long; and the log does not grow for ever."""
+    path = tmp_path / "decisions.sqlite"
+    store = DecisionStore.open(path)
+    with store.engine.connect() as connection:
+        assert connection.exec_driver_sql("pragma wal_autocheckpoint").scalar() == LOG_PAGES
+    log = path.with_name(path.name + "-wal")
+    for number in (1, 2):
+        before = path.stat().st_size
+        asyncio.run(store.add(replace(decision(number), record=b"r" * 100_000)))
+        for _ in range(100):
+            if path.stat().st_size > before:
+                break
+            time.sleep(0.05)
+        assert path.stat().st_size > before
+    assert log.stat().st_size < 200_000, "it begins again where it was emptied"
     store.close()
 
 

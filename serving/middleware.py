@@ -55,8 +55,7 @@ class Room:
                 429,
                 "more requests are inside than can be answered in time; try again",
                 headers={"Retry-After": RETRY_S},
-            ),
-            more=True,
+            )
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +66,9 @@ class Room:
         if self._inside >= int(self.limit):
             metrics.count_shed()
             await asyncio.sleep(HELD_S)
-            await _turn_away(self._full, receive, send)
+            # the connection stays open, so what he still sends is read, and dropped, by the server
+            for message in self._full:
+                await send(message)
             return
         begun = time.monotonic()
         self._inside += 1

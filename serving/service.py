@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -36,13 +35,10 @@ write_json_lines()
 logger = logging.getLogger("onepoint.serving")
 _WORK = os.environ.get(WORK_VARIABLE)
 CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
-# BentoML's own limits are backstops: they answer without a problem body and without Retry-After.
+# BentoML's own limit is a backstop: it answers without a problem body and without Retry-After. Its
+# limit of requests at a time is left off, for who is sent away is held a moment (`Room`).
 SLACK_S = 10
-SLACK_REQUESTS = 64
 PROBE_EVERY_S = 1.0
-SWITCH_S = 0.001
-"""How long a thread may keep the interpreter while another waits for it (Python: 5 ms). The desk
-lets go of it a dozen times a decision, and a busy event loop would keep it each time."""
 
 
 def leave_with(parent: int) -> None:
@@ -103,10 +99,7 @@ class NothingBesides:
 @bentoml.service(
     name="onepoint",
     workers=CONFIG.workers,
-    traffic={
-        "timeout": CONFIG.deadline_s * 2 + SLACK_S,
-        "max_concurrency": (CONFIG.max_concurrency + SLACK_REQUESTS) * CONFIG.workers,
-    },
+    traffic={"timeout": CONFIG.deadline_s * 2 + SLACK_S},
     # They are labelled by the raw path, so every decision id would become a time series.
     metrics={"enabled": False},
     monitoring={"enabled": False},
@@ -139,7 +132,6 @@ class OnePointService:
         observed = Observed(gate, pseudonyms, self._drain, watch)
         DOOR.behind = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
         leave_with(os.getppid())
-        sys.setswitchinterval(SWITCH_S)
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
         gc.freeze()

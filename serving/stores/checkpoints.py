@@ -11,7 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from serving.stores.engine import cause
 
 logger = logging.getLogger("onepoint.serving")
+MOVE, MOVE_ALL = "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(RESTART)"
 EVERY_S = 0.2
+LONG = 2_000
+"""A log of more pages (8 MB) is made to begin again, for which the writer waits a moment."""
 
 
 class Checkpoints:
@@ -19,7 +22,9 @@ class Checkpoints:
 
     Left to itself SQLite does so within the commit that fills a thousand pages, which is every
     eightieth decision: that one waits for two more syncs of the disk, ten times its own. Done from
-    another connection (`PASSIVE`), it holds up neither readers nor the writer.
+    another connection (`PASSIVE`), it holds up neither readers nor the writer. Where writes come so
+    close that some are always left in the log, it would grow for ever: then the last few are moved
+    while the writer waits (`RESTART`).
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -44,7 +49,9 @@ class Checkpoints:
             self._written.clear()
             try:
                 with self._engine.connect() as connection:
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+                    pages = connection.exec_driver_sql(MOVE).one()[1]
+                    if pages > LONG:
+                        connection.exec_driver_sql(MOVE_ALL)
             except SQLAlchemyError as error:
                 # nothing is lost: it stays in the log, and the next write asks again
                 logger.warning("the decision store's log was not emptied: %s", cause(error))

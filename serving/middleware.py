@@ -21,7 +21,7 @@ CALLER = "onepoint.caller"
 """Key of the ASGI scope under which the `Key` of a request stands."""
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 RETRY_S = "1"
-FIRST_LIMIT = 8
+FIRST_LIMIT = 16
 LEAST_LIMIT = 2.0
 """One is decided while another waits for the disk."""
 DRAINED_BYTES = 16 * 1024 * 1024

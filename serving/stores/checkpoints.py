@@ -11,10 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from serving.stores.engine import cause
 
 logger = logging.getLogger("onepoint.serving")
-MOVE, MOVE_ALL = "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(RESTART)"
 EVERY_S = 0.2
 LONG = 2_000
-"""A log of more pages (8 MB) is made to begin again, for which the writer waits a moment."""
+"""Of a log of more pages (8 MB) the writer itself moves the last."""
 
 
 class Checkpoints:
@@ -22,20 +21,24 @@ class Checkpoints:
 
     Left to itself SQLite does so within the commit that fills a thousand pages, which is every
     eightieth decision: that one waits for two more syncs of the disk, ten times its own. Done from
-    another connection (`PASSIVE`), it holds up neither readers nor the writer. Where writes come so
-    close that some are always left in the log, it would grow for ever: then the last few are moved
-    while the writer waits (`RESTART`).
+    another connection, it holds up neither readers nor the writer. The log begins again only where
+    all of it was moved, which this thread never sees while writes come close upon each other: then
+    the few pages that are left are moved between two of them.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._written = threading.Event()
         self._closing = threading.Event()
+        self._long = False
         self._thread = threading.Thread(target=self._run, name="onepoint-checkpoints", daemon=True)
         self._thread.start()
 
     def written(self) -> None:
-        """Say that there is something in the log."""
+        """Say, from the thread that writes, that there is something in the log."""
+        if self._long:
+            self._move()
+            self._long = False
         self._written.set()
 
     def close(self) -> None:
@@ -47,11 +50,15 @@ class Checkpoints:
     def _run(self) -> None:
         while self._written.wait() and not self._closing.wait(EVERY_S):
             self._written.clear()
-            try:
-                with self._engine.connect() as connection:
-                    pages = connection.exec_driver_sql(MOVE).one()[1]
-                    if pages > LONG:
-                        connection.exec_driver_sql(MOVE_ALL)
-            except SQLAlchemyError as error:
-                # nothing is lost: it stays in the log, and the next write asks again
-                logger.warning("the decision store's log was not emptied: %s", cause(error))
+            self._long = self._move() > LONG
+
+    def _move(self) -> int:
+        """Move what there is into the file; give the pages of the log."""
+        try:
+            with self._engine.connect() as connection:
+                pragma = "PRAGMA wal_checkpoint(PASSIVE)"
+                return int(connection.exec_driver_sql(pragma).one()[1])
+        except SQLAlchemyError as error:
+            # nothing is lost: it stays in the log, and the next write asks again
+            logger.warning("the decision store's log was not emptied: %s", cause(error))
+            return 0

@@ -19,12 +19,11 @@ Step = Literal["read", "score", "decide", "explain", "store"]
 class Passage:
     """What the log and the metrics want to know of one request.
 
-    ``seconds`` by step (``begun`` when, of those not ended), ``records`` made for it,
-    ``decision_ids`` answered with (a repeated request is answered with a decision made before).
+    ``seconds`` by step, ``records`` made for it, ``decision_ids`` answered with (a repeated request
+    is answered with a decision made before).
     ``looked_at`` are customers whose page was given, ``lacking`` what the pages were degraded by.
     """
 
-    begun: dict[Step, float] = field(default_factory=dict)
     seconds: dict[Step, float] = field(default_factory=dict)
     records: list[DecisionRecord] = field(default_factory=list)
     decision_ids: list[str] = field(default_factory=list)
@@ -33,32 +32,19 @@ class Passage:
 
 
 PASSAGE: ContextVar[Passage | None] = ContextVar("onepoint_passage", default=None)
-"""The request this task, or the thread that works for it, is about."""
+"""The request this task is about."""
 
 
 @contextmanager
 def step(name: Step) -> Iterator[None]:
     """Time a step of the present request; outside of one nothing is kept."""
-    begin(name)
+    passage, begun = PASSAGE.get(), time.perf_counter()
     try:
         yield
     finally:
-        end(name)
-
-
-def begin(name: Step) -> None:
-    """Begin a step that may end in another thread that works for the same request."""
-    passage = PASSAGE.get()
-    if passage is not None:
-        passage.begun[name] = time.perf_counter()
-
-
-def end(name: Step) -> None:
-    """End a step, if it was begun."""
-    passage = PASSAGE.get()
-    if passage is not None and name in passage.begun:
-        spent = time.perf_counter() - passage.begun.pop(name)
-        passage.seconds[name] = passage.seconds.get(name, 0.0) + spent
+        if passage is not None:
+            spent = time.perf_counter() - begun
+            passage.seconds[name] = passage.seconds.get(name, 0.0) + spent
 
 
 def decided(record: DecisionRecord) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import secrets
 from datetime import datetime
-from typing import ParamSpec, TypeVar
 
 from features.config import load_yaml
 from features.errors import did_you_mean
@@ -34,8 +33,6 @@ from serving.stores.decisions import DecisionStore, MinutesUsed, StoredDecision
 from serving.stores.online import PublishedCustomers
 
 logger = logging.getLogger("onepoint.serving")
-P = ParamSpec("P")
-Result = TypeVar("Result")
 
 
 class Recommender:

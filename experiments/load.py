@@ -16,17 +16,22 @@ import numpy as np
 
 from experiments.http_connection import BROKEN, Connection
 
+DEGRADED = b'"degraded":true'
 NO_ANSWER = 0
 """Status of a request whose connection broke."""
 
 
 @dataclass
 class Told:
-    """What came back: status and seconds of each request, and how long it all took."""
+    """What came back: status and seconds of each request, and how long it all took.
+
+    ``degraded`` are the places of answers that do without something.
+    """
 
     statuses: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     in_all_s: float = 0.0
+    degraded: set[int] = field(default_factory=set)
 
     def tally(self) -> Counter[int]:
         """Requests by status."""
@@ -37,9 +42,12 @@ class Told:
         return round(1e3 * float(np.quantile(self.seconds, q)), 3)
 
     def good(self, within_s: float = float("inf")) -> int:
-        """Answers with status 200 in time."""
+        """Answers with status 200 in time that lack nothing."""
         both = zip(self.statuses, self.seconds, strict=True)
-        return sum(status == 200 and seconds <= within_s for status, seconds in both)
+        return sum(
+            status == 200 and seconds <= within_s and place not in self.degraded
+            for place, (status, seconds) in enumerate(both)
+        )
 
     def per_s(self, within_s: float = float("inf")) -> float:
         """Good answers a second."""
@@ -48,7 +56,10 @@ class Told:
     async def ask(self, connection: Connection, request: bytes, due: float) -> None:
         """Ask once and note what came; ``due`` is when its time began."""
         try:
-            status = (await connection.ask(request)).status
+            reply = await connection.ask(request)
+            status = reply.status
+            if DEGRADED in reply.body:
+                self.degraded.add(len(self.statuses))
         except BROKEN:
             status = NO_ANSWER
         self.statuses.append(status)

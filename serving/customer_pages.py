@@ -41,7 +41,7 @@ class CustomerPages:
 
     async def _seen(self, customer_id: str, caller: Key, now: datetime, scorer: Scorer) -> Seen:
         found, degraded = await self._reading.published(self._reading.ask_for(customer_id), now)
-        past, unread = await self._reading.past(customer_id, caller, now)
+        past, unread = await self._reading.past(customer_id, caller, now, found)
         bare = Seen(customer_id, now, decisions=past.decisions, degraded=degraded + unread)
         if found is None:
             return bare
@@ -53,7 +53,7 @@ class CustomerPages:
         if known.features is not None and personalised:
             scores = scores_of(known.features, stages, scorer)
             failed = scores is None
-        tags, untold = await self._reading.tags(customer_id) if self._book.tags else ([], ())
+        tags, untold = await self._reading.tags(found) if self._book.tags else ([], ())
         lacking = (*known.degraded, *([MODELS_FAILED] if failed else []), *untold)
         return replace(
             bare,

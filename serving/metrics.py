@@ -17,6 +17,7 @@ scored against the rate of starts the release saw in training (1 = as then)::
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -37,6 +38,7 @@ from serving.passage import Passage
 if TYPE_CHECKING:
     from training.models.release import Release
 
+logger = logging.getLogger("onepoint.serving")
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 WRITE_EVERY_S = 1.0
@@ -145,8 +147,8 @@ def write() -> None:
     """Write what was counted to what Prometheus reads; who comes second waits for the first."""
     global _counted
     with _LOCK:
-        _counted.write()
-        _counted = _Counted()
+        counted, _counted = _counted, _Counted()
+        counted.write()
 
 
 def write_every_second() -> None:
@@ -155,7 +157,10 @@ def write_every_second() -> None:
     def go_on() -> None:
         while True:
             time.sleep(WRITE_EVERY_S)
-            write()
+            try:
+                write()
+            except (OSError, ValueError) as error:
+                logger.error("a second's metrics were not written (%s)", type(error).__name__)
 
     threading.Thread(target=go_on, name="onepoint-metrics", daemon=True).start()
 

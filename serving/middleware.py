@@ -66,9 +66,9 @@ class Room:
         if self._inside >= int(self.limit):
             metrics.count_shed()
             await asyncio.sleep(HELD_S)
-            # the connection stays open, so what he still sends is read, and dropped, by the server
+            # what he still sends is dropped by the server, where the connection stays open
             for message in self._full:
-                await send(message)
+                await send({**message})
             return
         begun = time.monotonic()
         self._inside += 1

@@ -134,9 +134,11 @@ class Reading:
             logger.warning("degraded: %s", error)
             return Known(), NO_LOG
 
-    async def past(self, customer_id: str, caller: Key, now: datetime) -> tuple[Past, Missing]:
-        """Ask the decision store for a customer's live facts and his last decisions."""
-        since = facts_since(self.customers.published_at, now)
+    async def past(
+        self, customer_id: str, caller: Key, now: datetime, found: Published | None
+    ) -> tuple[Past, Missing]:
+        """Ask the decision store for a customer's facts since ``found``, and last decisions."""
+        since = facts_since(found.store.as_of if found else self.customers.published_at, now)
         until = self.clock.latest() + self.skew
 
         def ask() -> Past:
@@ -179,11 +181,17 @@ class Reading:
             )
         return found, ()
 
-    async def tags(self, customer_id: str) -> tuple[list[PublishedTag] | None, Missing]:
+    async def tags(self, found: Published) -> tuple[list[PublishedTag] | None, Missing]:
         """Read the tags a customer was published with; None where none are there to be read."""
+
+        def read() -> list[PublishedTag] | None:
+            if self.customers.current() is not found.store:
+                raise OnlineStoreError("tags: not read, customers were published anew meanwhile")
+            return self.customers.tags(found.record.state.customer_id)
+
         try:
             with step("read"):
-                tags = await self._online.read(lambda: self.customers.tags(customer_id))
+                tags = await self._online.read(read)
         except (OnlineStoreError, TooSlowError) as error:
             logger.warning("degraded: %s", error)
             return None, ("tags: unreadable",)

@@ -41,7 +41,7 @@ class Recommender:
     Scoring and deciding run in the event loop: they hold the interpreter anyway, and in a thread
     of their own each had to win it back from the loop a dozen times. Stores are read and written in
     other threads. What is read is waited for only so long (`Reading`); without it the answer goes
-    out degraded, and every veto holds.
+    out degraded, and every veto holds. It lives in one event loop.
     """
 
     def __init__(

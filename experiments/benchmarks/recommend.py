@@ -36,7 +36,8 @@ def bench_recommend(scale: float) -> Result:
 
     ``vs_empty`` is its p50 against an empty `@bentoml.api` of the same body, asked in turns over
     one connection each; ``p99_ms`` at 100 requests/s from when each was due; ``saturation_rps`` the
-    most answers a second; at five times that, ``goodput_share`` of it is still answered in time.
+    most answers a second; at five times that, ``goodput_share`` of it is still answered in time and
+    not degraded.
     ``recovery_s`` is when the last answer came late or not at all, after the overload ended.
     """
     with serving_bank(scale) as (work, service), empty_service(work) as empty:
@@ -88,6 +89,7 @@ async def _measure(work: WorkFolder, port: int, empty_port: int, scale: float) -
     found |= {
         "p99_ms": at_hundred.quantile_ms(0.99),
         "at_100_per_s": _statuses(at_hundred),
+        "degraded_at_100_per_s": len(at_hundred.degraded),
     }
     rates = {}
     for callers in CROWDS:
@@ -105,6 +107,7 @@ async def _measure(work: WorkFolder, port: int, empty_port: int, scale: float) -
         "goodput_share": round(over.per_s(deadline_s) / most, 3),
         "only_429_503": set(over.statuses) <= {200, 429, 503},
         "overload": _statuses(over),
+        "overload_degraded": len(over.degraded),
         "recovery_s": recovery_s,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.stores.engine import cause
@@ -28,6 +28,8 @@ class Checkpoints:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._connection: Connection | None = None
+        self._moving = threading.Lock()
         self._written = threading.Event()
         self._closing = threading.Event()
         self._long = False
@@ -46,19 +48,33 @@ class Checkpoints:
         self._closing.set()
         self._written.set()
         self._thread.join()
+        with self._moving:
+            self._drop()
 
     def _run(self) -> None:
-        while self._written.wait() and not self._closing.wait(EVERY_S):
+        while self._written.wait():
             self._written.clear()
+            if self._closing.wait(EVERY_S):
+                return
             self._long = self._move() > LONG
 
     def _move(self) -> int:
         """Move what there is into the file; give the pages of the log."""
-        try:
-            with self._engine.connect() as connection:
+        with self._moving:
+            try:
+                if self._connection is None:
+                    self._connection = self._engine.connect()
+                    # It ends here and not in the pool, whose connections have transactions.
+                    self._connection.detach()
                 pragma = "PRAGMA wal_checkpoint(PASSIVE)"
-                return int(connection.exec_driver_sql(pragma).one()[1])
-        except SQLAlchemyError as error:
-            # nothing is lost: it stays in the log, and the next write asks again
-            logger.warning("the decision store's log was not emptied: %s", cause(error))
-            return 0
+                return int(self._connection.exec_driver_sql(pragma).one()[1])
+            except SQLAlchemyError as error:
+                # nothing is lost: it stays in the log, and the next write asks again
+                logger.warning("the decision store's log was not emptied: %s", cause(error))
+                self._drop()
+                return 0
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

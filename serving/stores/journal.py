@@ -68,12 +68,14 @@ class Journal:
             if len(batch) > 1:
                 try:
                     self._commit(batch)
-                    continue
+                    batch = []
                 except (SQLAlchemyError, OnePointError, ValueError, TypeError) as error:
                     # One bad job must not cost its neighbours: each again, by itself.
                     logger.info("%d writes, one by one: %s", len(batch), type(error).__name__)
             for single in batch:
                 self._commit_alone(single)
+            if self._checkpoints is not None:
+                self._checkpoints.written()
 
     def _next_batch(self) -> tuple[list[tuple[Job, Future[Any]]], bool]:
         batch = []
@@ -89,8 +91,6 @@ class Journal:
         self._check_file()
         with self.engine.begin() as connection:
             results = [job(connection) for job, _ in batch]
-        if self._checkpoints is not None:
-            self._checkpoints.written()
         for (_, done), result in zip(batch, results, strict=True):
             done.set_result(result)
 

@@ -19,10 +19,11 @@ class TooSlowError(OnePointError):
 
 
 class Patience:
-    """Reads in a thread of its own, and waits for each read ``budget_s`` at most.
+    """Reads in a thread of its own, one after the other, each for ``budget_s`` at most.
 
-    After a read that took longer nobody asks again for ``rest_s``, and not before that read has
-    come back: what is slow is not made slower, and only the first request waits for it.
+    Once a read takes longer, it and all that wait behind it are done without, and nobody asks again
+    for ``rest_s``, and not before that read has come back: what is slow is not made slower. A crowd
+    of quick reads is waited for, however many they are.
     """
 
     def __init__(self, name: str, budget_s: float, rest_s: float = 1.0) -> None:
@@ -30,7 +31,8 @@ class Patience:
         self.budget_s = budget_s
         self.rest_s = rest_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"onepoint-{name}")
-        self._late: Future[Any] | None = None
+        self._begun: float | None = None
+        """When the present read began; None where there is none."""
         self._rests_until = 0.0
 
     async def read(self, job: Callable[[], Read]) -> Read:
@@ -38,29 +40,45 @@ class Patience:
         return await self.begin(job)()
 
     def begin(self, job: Callable[[], Read]) -> Callable[[], Awaitable[Read]]:
-        """Begin to run ``job``; to call what this gives is to wait for it, as `read` does.
-
-        The budget counts from the beginning, so that two stores are waited for at once.
-        """
-        resting = time.monotonic() < self._rests_until
-        if resting or (self._late is not None and not self._late.done()):
+        """Begin to run ``job``; to call what this gives is to wait for it, as `read` does."""
+        if time.monotonic() < self._rests_until or self._left() <= 0:
             return self._refuse
-        return partial(self._wait, self._thread.submit(job), time.monotonic() + self.budget_s)
+        return partial(self._wait, self._thread.submit(self._run, job))
+
+    def _run(self, job: Callable[[], Read]) -> Read:
+        self._begun = time.monotonic()
+        try:
+            return job()
+        finally:
+            self._begun = None
+
+    def _left(self) -> float:
+        """Seconds that the present read may still take."""
+        begun = self._begun
+        return self.budget_s if begun is None else begun + self.budget_s - time.monotonic()
 
     async def _refuse(self) -> Any:
         raise TooSlowError(f"{self.name}: left alone, it was too slow a moment ago")
 
-    async def _wait(self, future: Future[Read], until: float) -> Read:
+    async def _wait(self, future: Future[Read]) -> Read:
         if not future.done():
-            await asyncio.wait(
-                [asyncio.wrap_future(future)], timeout=max(0.0, until - time.monotonic())
-            )
-        if future.done():
-            return future.result()
-        future.cancel()
-        self._late = future
-        self._rests_until = time.monotonic() + self.rest_s
-        raise TooSlowError(f"{self.name}: no answer within {self.budget_s * 1000:g} ms")
+            await self._until_done(future)
+        return future.result()
+
+    async def _until_done(self, future: Future[Read]) -> None:
+        waiting = asyncio.wrap_future(future)
+        # it is told by `future`; asyncio would log one that nobody asks it for, values and all
+        waiting.add_done_callback(lambda one: one.cancelled() or one.exception())
+        try:
+            while not future.done():
+                left = self._left()
+                if left <= 0:
+                    self._rests_until = time.monotonic() + self.rest_s
+                    raise TooSlowError(f"{self.name}: no answer within {self.budget_s * 1000:g} ms")
+                await asyncio.wait([waiting], timeout=left)
+        except BaseException:
+            future.cancel()  # where it has not begun
+            raise
 
     def close(self) -> None:
         """Let the thread go; a read that hangs is not waited for."""

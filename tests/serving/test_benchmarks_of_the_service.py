@@ -63,3 +63,5 @@ def test_what_is_late_is_no_good_answer():
     told = Told(statuses=[200, 200, 429, 0], seconds=[0.1, 0.4, 0.01, 0.01], in_all_s=2.0)
     assert told.good() == 2
     assert told.per_s(within_s=0.3) == 0.5
+    told.degraded.add(0)
+    assert told.good() == 1

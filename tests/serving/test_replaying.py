@@ -39,6 +39,10 @@ def requests(number: int, channels: tuple[str, ...]):
         yield RecommendRequest(**fields, intent=intent), audience
 
 
+UNREAD = {"decision store: not read", "online store: too slow"}
+"""What a crowd must not lead to, or the decisions would be made of less than is known."""
+
+
 @pytest.fixture
 def store_decisions(recommender) -> Iterator[Callable[[int], None]]:
     """Ask for so many decisions, a hundred at a time; a recommender lives in one event loop."""
@@ -46,7 +50,9 @@ def store_decisions(recommender) -> Iterator[Callable[[int], None]]:
     async def ask_all(number: int) -> None:
         waiting = requests(number, recommender.rules.catalog.channel_ids)
         while batch := list(itertools.islice(waiting, 100)):
-            await asyncio.gather(*(recommender.recommend(*one) for one in batch))
+            given = await asyncio.gather(*(recommender.recommend(*one) for one in batch))
+            lacking = [json.loads(one).get("degraded_because", ()) for one in given]
+            assert UNREAD.isdisjoint(itertools.chain.from_iterable(lacking))
 
     with asyncio.Runner() as runner:
         yield lambda number: runner.run(ask_all(number))

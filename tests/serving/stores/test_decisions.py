@@ -15,6 +15,7 @@ from serving.contract import Outcome, OutcomeReceipt
 from serving.errors import RequestRefused, StoreError
 from serving.events import LiveConsent, LiveInteraction
 from serving.facts import Place
+from serving.stores import checkpoints
 from serving.stores.decisions import DecisionStore, StoredDecision
 from serving.stores.engine import LOG_PAGES
 from serving.stores.log import DecisionLog
@@ -343,6 +344,22 @@ def test_what_is_written_moves_from_the_log_into_the_file_beside_the_writer(tmp_
         assert path.stat().st_size > before
     assert log.stat().st_size < 200_000, "it begins again where it was emptied"
     store.close()
+
+
+def test_a_log_that_is_written_to_without_a_pause_begins_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "LONG", 100)
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.01)
+    path = tmp_path / "decisions.sqlite"
+    store = DecisionStore.open(path)
+
+    async def write() -> None:
+        for number in range(300):
+            await store.add(replace(decision(number), record=b"r" * 40_000))
+
+    asyncio.run(write())
+    assert path.with_name(path.name + "-wal").stat().st_size < 6_000_000, "of 12 MB written"
+    store.close()
+    assert not path.with_name(path.name + "-wal").exists()
 
 
 def test_a_store_that_was_deleted_is_not_written_into_thin_air(tmp_path):

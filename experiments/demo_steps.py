@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -38,10 +38,18 @@ class DemoError(OnePointError):
 class Steps:
     """Says each step as it begins and how long it took; works without a terminal, too."""
 
-    def __init__(self, console: Console, total: int, say_every_s: float = SAY_EVERY_S) -> None:
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        say_every_s: float = SAY_EVERY_S,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.console = console
         self.total = total
         self.say_every_s = say_every_s
+        self.environment = environment
+        """What its commands are run with; None: with what this process has."""
         self.done = 0
         self.begun = time.perf_counter()
 
@@ -96,7 +104,7 @@ class Steps:
     ) -> int:
         """Run a command to its end, showing that time goes by; give its exit code."""
         process = subprocess.Popen(  # noqa: S603 (our own commands)
-            command, cwd=ROOT, stdout=said, stderr=complained
+            command, cwd=ROOT, stdout=said, stderr=complained, env=self.environment
         )
         try:
             if self.console.is_terminal:

@@ -24,6 +24,11 @@ HIDDEN = ("ONEPOINT_KEYS_FILE", "ONEPOINT_PSEUDONYM_KEY", "ONEPOINT_POSTGRES_URL
 """Variables of this machine that would send a service under test to somebody's real store."""
 
 
+def own_environment() -> dict[str, str]:
+    """Give the environment without what speaks of somebody's real store or keys."""
+    return {name: one for name, one in os.environ.items() if name not in HIDDEN}
+
+
 class ServiceError(OnePointError):
     """The service did not start or did not stop; says where its log is."""
 
@@ -46,12 +51,11 @@ class RunningService:
     ) -> RunningService:
         """Start ``python COMMAND --port PORT``, wait until it is ready; its log is added to."""
         chosen = port or free_port(usual=0)
-        environment = {name: one for name, one in os.environ.items() if name not in HIDDEN}
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 (our own commands)
                 [sys.executable, *command, "--port", str(chosen)],
                 cwd=ROOT,
-                env={**environment, **(extra or {})},
+                env={**own_environment(), **(extra or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

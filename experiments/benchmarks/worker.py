@@ -7,7 +7,6 @@ computes the sixty window features; prints the seconds it took, reading apart.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 from experiments.benchmarks import window_features
 from experiments.benchmarks.events import AS_OF
-from experiments.running_service import HIDDEN
+from experiments.running_service import own_environment
 from features.build import build
 from features.registry import available_features
 from features.sources import open_source
@@ -42,12 +41,11 @@ def measured(command: list[str]) -> tuple[str, float, float]:
 
     Raises `subprocess.CalledProcessError`, with what it said, where it fails.
     """
-    own = {name: one for name, one in os.environ.items() if name not in HIDDEN}
     with tempfile.NamedTemporaryFile("r") as told:
         begun = time.perf_counter()
         done = subprocess.run(  # noqa: S603 (our own commands)
             [sys.executable, "-I", "-S", "-c", _BETWEEN, told.name, *command],
-            capture_output=True, text=True, env=own, check=True,
+            capture_output=True, text=True, env=own_environment(), check=True,
         )  # fmt: skip
         seconds = time.perf_counter() - begun
         code, peak_kb = map(int, told.read().split())

@@ -8,6 +8,7 @@ bank's own log still says who started what.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from rich.console import Console
 
 from experiments.demo_steps import Steps
 from experiments.http_connection import Connection, request_bytes
-from experiments.running_service import RunningService
+from experiments.running_service import RunningService, own_environment
 from experiments.served_bank import copy_bank, customer_ids, key_of
 from experiments.soak.callers import Heard, calling
 from experiments.soak.moments import Played, clock_of, pinned
@@ -47,9 +48,11 @@ def soak(bank: Path, folder: Path, minutes: float, per_s: float, train: bool) ->
     begin = end.replace(hour=0, minute=0) - timedelta(days=PLAYED_DAYS)
     # Moments pass with requests and events, which are most of what is sent.
     month = Played(begin, end, round(per_s * minutes * 60 * 0.75))
-    steps = Steps(Console(stderr=True, highlight=False), total=3)
+    console = Console(stderr=True, highlight=False)
+    steps = Steps(console, total=3, environment=own_environment())
     _publish_as_of(steps, work, begin)
     found = asyncio.run(_soak(work, minutes, per_s, month))
+    steps.note(json.dumps(found))  # half an hour is not lost where training fails
     return found | train_on_export(steps, work, folder)
 
 

@@ -68,7 +68,7 @@ class Room:
             await asyncio.sleep(HELD_S)
             # what he still sends is dropped by the server, where the connection stays open
             for message in self._full:
-                await send({**message})
+                await send({**message})  # a copy: what stands around this may add to it
             return
         begun = time.monotonic()
         self._inside += 1

@@ -20,8 +20,8 @@ class Passage:
     """What the log and the metrics want to know of one request.
 
     ``seconds`` by step, ``records`` made for it, ``decision_ids`` answered with (a repeated request
-    is answered with a decision made before).
-    ``looked_at`` are customers whose page was given, ``lacking`` what the pages were degraded by.
+    is answered with a decision made before). ``looked_at`` are customers whose page was given,
+    ``lacking`` what the pages were degraded by.
     """
 
     seconds: dict[Step, float] = field(default_factory=dict)

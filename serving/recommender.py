@@ -41,7 +41,7 @@ class Recommender:
     Scoring and deciding run in the event loop: they hold the interpreter anyway, and in a thread
     of their own each had to win it back from the loop a dozen times. Stores are read and written in
     other threads. What is read is waited for only so long (`Reading`); without it the answer goes
-    out degraded, and every veto holds. It lives in one event loop.
+    out degraded, and every veto holds. Use it from one thread at a time.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Recommender:
         self._reading = Reading(customers, store, rules, clock, config)
         self.knowledge = Knowledge(config.features_stale_after_s)
         self._pages = CustomerPages(rules, self._reading, self.knowledge)
-        self._deciding = asyncio.Lock()
         self.intake = Intake(store, rules.catalog, clock, config.clock_skew_s)
 
     def close(self) -> None:
@@ -153,11 +152,7 @@ class Recommender:
             )
         found, unread = await self._reading.published(asked.customer, as_of)
         degraded += unread
-        # One at a time, with a look at the loop between two: of several that came together the
-        # first would else be answered when the last is decided.
-        async with self._deciding:
-            new, places = self._decide(request, audience, as_of, found, known, degraded)
-            await asyncio.sleep(0)
+        new, places = self._decide(request, audience, as_of, found, known, degraded)
         with step("store"):
             return await self.store.add(new, places)
 

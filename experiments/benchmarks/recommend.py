@@ -38,7 +38,7 @@ def bench_recommend(scale: float) -> Result:
     one connection each; ``p99_ms`` at 100 requests/s from when each was due; ``saturation_rps`` the
     most answers a second; at five times that, ``goodput_share`` of it is still answered in time and
     not degraded.
-    ``recovery_s`` is when the last answer came late or not at all, after the overload ended.
+    ``recovery_s`` is when the last answer was late, degraded or none, after the overload ended.
     """
     with serving_bank(scale) as (work, service), empty_service(work) as empty:
         return asyncio.run(_measure(work, service.port, empty.port, scale))

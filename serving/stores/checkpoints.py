@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.stores.engine import cause
+from serving.stores.prepared import KeptOpen
 
 logger = logging.getLogger("onepoint.serving")
 EVERY_S = 0.2
@@ -27,9 +28,7 @@ class Checkpoints:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._connection: Connection | None = None
-        self._moving = threading.Lock()
+        self._open = KeptOpen(engine)
         self._written = threading.Event()
         self._closing = threading.Event()
         self._long = False
@@ -48,8 +47,7 @@ class Checkpoints:
         self._closing.set()
         self._written.set()
         self._thread.join()
-        with self._moving:
-            self._drop()
+        self._open.close()
 
     def _run(self) -> None:
         while self._written.wait():
@@ -60,21 +58,13 @@ class Checkpoints:
 
     def _move(self) -> int:
         """Move what there is into the file; give the pages of the log."""
-        with self._moving:
-            try:
-                if self._connection is None:
-                    self._connection = self._engine.connect()
-                    # It ends here and not in the pool, whose connections have transactions.
-                    self._connection.detach()
-                pragma = "PRAGMA wal_checkpoint(PASSIVE)"
-                return int(self._connection.exec_driver_sql(pragma).one()[1])
-            except SQLAlchemyError as error:
-                # nothing is lost: it stays in the log, and the next write asks again
-                logger.warning("the decision store's log was not emptied: %s", cause(error))
-                self._drop()
-                return 0
+        try:
+            return self._open.use(_moved)
+        except SQLAlchemyError as error:
+            # nothing is lost: it stays in the log, and the next write asks again
+            logger.warning("the decision store's log was not emptied: %s", cause(error))
+            return 0
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+
+def _moved(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()[1])

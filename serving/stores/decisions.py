@@ -30,6 +30,8 @@ from serving.stores.schema import DECISIONS, LIVE_FACTS, OUTCOMES, PLACES, STORE
 USES_CAPACITY = ("started", "completed")
 FROM_OUTCOME = "outcome/"
 """Begins the id of a fact that an outcome told; a slash is in no id that anybody may send."""
+AS_LARGE = 65_536
+"""Characters of the row that proves it: a decision with its answer takes 40 KB at three places."""
 MINUTES_KEPT_S = 1.0
 """Capacity used by other workers is that old at most; a worker's own counts at once."""
 
@@ -221,14 +223,17 @@ class DecisionStore:
         return await self.journal.write(insert_all)
 
     async def prove_writable(self) -> None:
-        """Write one small row and sync it, as a decision would be."""
+        """Write a row as large as a decision and sync it, as one would be.
+
+        For a while a full disk still has room for a small one.
+        """
 
         def beat(connection: Connection) -> None:
             statement = _dialect(connection.dialect.name).insert(STORE_FACTS)
-            now = datetime.now(UTC).isoformat()
+            value = datetime.now(UTC).isoformat().ljust(AS_LARGE)
             connection.execute(
-                statement.on_conflict_do_update(index_elements=["name"], set_={"value": now}),
-                {"name": "last_probe", "value": now},
+                statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}),
+                {"name": "last_probe", "value": value},
             )
 
         await self.journal.write(beat)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Dialect, Engine, Insert, RowMapping, Select
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Values = Mapping[str, Any]
 Row = RowMapping | Mapping[str, Any]
+Found = TypeVar("Found")
 _Change = Callable[[Any], Any]
 
 
@@ -84,7 +85,7 @@ class _Written:
 
 
 class KeptOpen:
-    """A connection to read by; each statement sees what is committed by then.
+    """A connection outside of transactions; each statement sees what is committed by then.
 
     It is made again where it broke, as after a restart of the database.
     """
@@ -96,27 +97,31 @@ class KeptOpen:
 
     def rows(self, statement: Prepared, given: Values) -> list[dict[str, Any]]:
         """Run a statement; raises what SQLAlchemy raises."""
+        return self.use(lambda connection: statement.rows(connection, given))
+
+    def use(self, work: Callable[[Connection], Found]) -> Found:
+        """Do something by the connection; raises what SQLAlchemy raises."""
         with self._lock:
             kept = self._connection is not None
             try:
-                return self._rows(statement, given)
+                return self._use(work)
             except DBAPIError as error:
                 if not (kept and error.connection_invalidated):
                     raise
-            return self._rows(statement, given)
+            return self._use(work)
 
     def close(self) -> None:
         """Let go of the connection."""
         with self._lock:
             self._drop()
 
-    def _rows(self, statement: Prepared, given: Values) -> list[dict[str, Any]]:
+    def _use(self, work: Callable[[Connection], Found]) -> Found:
         if self._connection is None:
             self._connection = self._engine.connect()
             # It ends here and not in the pool, whose connections have transactions.
             self._connection.detach()
         try:
-            return statement.rows(self._connection, given)
+            return work(self._connection)
         except BaseException:
             self._drop()
             raise

@@ -1,6 +1,5 @@
 """A tiny bank to serve: a real release trained on made-up rows, and customers written by hand."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from experiments.running_service import HIDDEN, own_environment
 from features.catalog import Names, load_catalog
 from features.feature_set import FeatureSet
 from features.online import publish
@@ -264,14 +264,6 @@ def crowd(bank, tmp_path_factory) -> Bank:
     return folder
 
 
-HIDDEN = ("ONEPOINT_KEYS_FILE", "ONEPOINT_PSEUDONYM_KEY", "ONEPOINT_POSTGRES_URL")
-
-
-def service_environment() -> dict[str, str]:
-    """The environment of a service under test: keys and store are those of the work folder."""
-    return {name: value for name, value in os.environ.items() if name not in HIDDEN}
-
-
 @dataclass
 class RunningService:
     """The real BentoML service in its own process group."""
@@ -309,7 +301,7 @@ def start_service(bank: Bank, *flags: str, probe: str = "/readyz") -> RunningSer
                 *("--port", str(port), "--clock", CLOCK.isoformat(), *flags),
             ],
             cwd=ROOT,
-            env=service_environment(),
+            env=own_environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -4,7 +4,6 @@ import asyncio
 import json
 import sqlite3
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -197,54 +196,46 @@ def test_both_stores_are_read_at_once(recommender, monkeypatch):
     assert ask(recommender)["degraded"] is False
 
 
-def test_what_nobody_waits_for_any_more_is_neither_decided_nor_stored(recommender, monkeypatch):
+@pytest.mark.parametrize("where", ["reading", "storing"])
+def test_what_nobody_waits_for_any_more_is_neither_decided_nor_stored(
+    recommender, monkeypatch, where
+):
+    held, begun = threading.Event(), threading.Event()
+    known = recommender.store.known
+
+    def slow(*asked):
+        begun.set()
+        held.wait()
+        return known(*asked)
+
     async def leave() -> int:
-        answered = threading.Event()
-        known = recommender.store.known
-
-        def slow(*asked):
-            answered.wait()
-            return known(*asked)
-
-        monkeypatch.setattr(recommender.store, "known", slow)
+        busy = None
+        if where == "reading":
+            monkeypatch.setattr(recommender.store, "known", slow)
+        else:
+            busy = asyncio.create_task(recommender.store.journal.write(lambda _: held.wait()))
+            monkeypatch.setattr(recommender.store, "add", told(recommender.store.add))
         request = RecommendRequest(customer_id="C_PLAIN", channel="teller")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(recommender.recommend(request, "staff"), 0.01)
-        answered.set()
+        left = asyncio.create_task(recommender.recommend(request, "staff"))
+        assert await asyncio.to_thread(begun.wait, 10)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        held.set()
+        if busy is not None:
+            await busy
         await recommender.recommend(request, "staff")
         with recommender.store.reading() as connection:
             return connection.exec_driver_sql("select count(*) from decisions").scalar()
 
+    def told(add):
+        async def adding(*decision):
+            begun.set()
+            return await add(*decision)
+
+        return adding
+
     assert asyncio.run(leave()) == 1
-
-
-def test_of_many_that_come_together_the_first_is_not_answered_last(recommender, monkeypatch):
-    """Between two decisions the loop has time for who waits for the disk, or for an answer."""
-    happened: list[str] = []
-    decide, add = recommender._decide, recommender.store.add
-
-    def deciding(*given):
-        happened.append("decided")
-        time.sleep(0.02)
-        return decide(*given)
-
-    async def adding(*given):
-        stored = await add(*given)
-        happened.append("answered")
-        return stored
-
-    monkeypatch.setattr(recommender, "_decide", deciding)
-    monkeypatch.setattr(recommender.store, "add", adding)
-
-    async def crowd() -> None:
-        request = RecommendRequest(customer_id="C_PLAIN", channel="teller")
-        await asyncio.gather(*(recommender.recommend(request, "staff") for _ in range(8)))
-
-    asyncio.run(crowd())
-    assert happened.count("answered") == 8
-    ends = [place for place, what in enumerate(happened) if what == "answered"]
-    undone = [happened[:place].count("decided") - before for before, place in enumerate(ends)]
-    assert max(undone) <= 3, happened
 
 
 def test_who_declined_personalisation_is_scored_like_everybody(recommender):

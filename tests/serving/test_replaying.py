@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,19 +42,15 @@ UNREAD = {"decision store: not read", "online store: too slow"}
 """What a crowd must not lead to, or the decisions would be made of less than is known."""
 
 
-@pytest.fixture
-def store_decisions(recommender) -> Iterator[Callable[[int], None]]:
-    """Ask for so many decisions, a hundred at a time; a recommender lives in one event loop."""
-
-    async def ask_all(number: int) -> None:
+def store_decisions(recommender, number: int) -> None:
+    async def ask_all():
         waiting = requests(number, recommender.rules.catalog.channel_ids)
         while batch := list(itertools.islice(waiting, 100)):
             given = await asyncio.gather(*(recommender.recommend(*one) for one in batch))
             lacking = [json.loads(one).get("degraded_because", ()) for one in given]
             assert UNREAD.isdisjoint(itertools.chain.from_iterable(lacking))
 
-    with asyncio.Runner() as runner:
-        yield lambda number: runner.run(ask_all(number))
+    asyncio.run(ask_all())
 
 
 @pytest.fixture
@@ -64,8 +59,8 @@ def work(recommender) -> Path:
 
 
 @pytest.fixture
-def stored(store_decisions, work):
-    store_decisions(1)
+def stored(recommender, work):
+    store_decisions(recommender, 1)
     log = DecisionLog.open(work)
     yield next(log.newest_first())
     log.close()
@@ -94,14 +89,12 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(3600 if FULL else 120)
-def test_stored_decisions_replay_to_equal_bytes_and_nothing_is_touched(
-    recommender, work, store_decisions, capsys
-):
-    store_decisions(DECISIONS)
+def test_stored_decisions_replay_to_equal_bytes_and_nothing_is_touched(recommender, work, capsys):
+    store_decisions(recommender, DECISIONS)
     # Degraded too: the online store is gone.
     recommender.customers.path.rename(work / "gone.sqlite")
     recommender.customers.close()
-    store_decisions(6)
+    store_decisions(recommender, 6)
     recommender.close()
     before = everything_in(work)
     code, output = run("--all", "--work", work, "--json")
@@ -176,8 +169,8 @@ def test_what_would_have_been_shows_places_and_exclusions(stored, recommender, w
     assert all(place.action.kind != "product" for place in found.other.ranked)
 
 
-def test_the_command_says_it_by_exit_code_and_words(recommender, store_decisions, work, tmp_path):
-    store_decisions(3)
+def test_the_command_says_it_by_exit_code_and_words(recommender, work, tmp_path):
+    store_decisions(recommender, 3)
     log = DecisionLog.open(work)
     one = next(log.newest_first())
     log.close()
@@ -198,10 +191,8 @@ def test_the_command_says_it_by_exit_code_and_words(recommender, store_decisions
         run("D0", "--work", work)
 
 
-def test_a_decision_that_does_not_come_out_again_fails_the_command(
-    store_decisions, work, monkeypatch
-):
-    store_decisions(2)
+def test_a_decision_that_does_not_come_out_again_fails_the_command(recommender, work, monkeypatch):
+    store_decisions(recommender, 2)
     monkeypatch.setattr("serving.replaying.answer_bytes", lambda *_: b"{}")
     code, output = run("--all", "--work", work)
     assert code == 1

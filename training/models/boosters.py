@@ -22,10 +22,6 @@ from features.config import StrictConfig
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
-# The same functions, called without letting go of the interpreter: to get it back from a busy
-# thread takes longer than the trees of a few rows, and a decision asks a dozen times.
-_HELD = ctypes.PyDLL(_LIB._name)
-FEW_ROWS = 256
 # LightGBM's C API (`c_api.h`): numbers are doubles, row by row; what is predicted
 _FLOAT64, _ROW_MAJOR, _RAW_SCORE, _CONTRIB = 1, 1, 1, 3
 
@@ -232,9 +228,8 @@ def _predicted(booster: lgb.Booster, x: Matrix, kind: int, width: int, threads: 
         return found
     _check_width(booster, len(x), kind, width, rounds)
     numbers = ctypes.c_int64()
-    library = _HELD if len(x) <= FEW_ROWS else _LIB
     _safe_call(
-        library.LGBM_BoosterPredictForMat(
+        _LIB.LGBM_BoosterPredictForMat(
             booster._handle, ctypes.c_void_p(x.ctypes.data), _FLOAT64,
             ctypes.c_int32(x.shape[0]), ctypes.c_int32(x.shape[1]), _ROW_MAJOR,
             kind, 0, rounds, b"num_threads=%d" % threads, ctypes.byref(numbers),
@@ -267,7 +262,7 @@ class _OneRow:
             raise ValueError(f"a row of {x.shape[1]} numbers, {self._shape[0]} were announced")
         numbers = ctypes.c_int64()
         _safe_call(
-            _HELD.LGBM_BoosterPredictForMatSingleRowFast(
+            _LIB.LGBM_BoosterPredictForMatSingleRowFast(
                 self._handle, ctypes.c_void_p(x.ctypes.data), ctypes.byref(numbers),
                 ctypes.c_void_p(found.ctypes.data),
             )
@@ -282,7 +277,7 @@ def _check_width(booster: lgb.Booster, rows: int, kind: int, width: int, rounds:
     """Make sure that what LightGBM will write fits, for it does not ask."""
     numbers = ctypes.c_int64()
     _safe_call(
-        _HELD.LGBM_BoosterCalcNumPredict(
+        _LIB.LGBM_BoosterCalcNumPredict(
             booster._handle, ctypes.c_int(rows), kind, 0, rounds, ctypes.byref(numbers)
         )
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,9 +14,7 @@ from serving.contract import Outcome, OutcomeReceipt
 from serving.errors import RequestRefused, StoreError
 from serving.events import LiveConsent, LiveInteraction
 from serving.facts import Place
-from serving.stores import checkpoints
 from serving.stores.decisions import DecisionStore, StoredDecision
-from serving.stores.engine import LOG_PAGES
 from serving.stores.log import DecisionLog
 from serving.stores.schema import DECISIONS, OUTCOMES, PLACES
 
@@ -325,41 +322,6 @@ def test_every_commit_is_synced_to_disk(tmp_path):
         assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2
     store.close()
-
-
-def test_what_is_written_moves_from_the_log_into_the_file_beside_the_writer(tmp_path):
-    """No commit does it, which would wait ten times as long; and the log does not grow for ever."""
-    path = tmp_path / "decisions.sqlite"
-    store = DecisionStore.open(path)
-    with store.engine.connect() as connection:
-        assert connection.exec_driver_sql("pragma wal_autocheckpoint").scalar() == LOG_PAGES
-    log = path.with_name(path.name + "-wal")
-    for number in (1, 2):
-        before = path.stat().st_size
-        asyncio.run(store.add(replace(decision(number), record=b"r" * 100_000)))
-        for _ in range(100):
-            if path.stat().st_size > before:
-                break
-            time.sleep(0.05)
-        assert path.stat().st_size > before
-    assert log.stat().st_size < 200_000, "it begins again where it was emptied"
-    store.close()
-
-
-def test_a_log_that_is_written_to_without_a_pause_begins_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "LONG", 100)
-    monkeypatch.setattr(checkpoints, "EVERY_S", 0.01)
-    path = tmp_path / "decisions.sqlite"
-    store = DecisionStore.open(path)
-
-    async def write() -> None:
-        for number in range(300):
-            await store.add(replace(decision(number), record=b"r" * 40_000))
-
-    asyncio.run(write())
-    assert path.with_name(path.name + "-wal").stat().st_size < 6_000_000, "of 12 MB written"
-    store.close()
-    assert not path.with_name(path.name + "-wal").exists()
 
 
 def test_a_store_that_was_deleted_is_not_written_into_thin_air(tmp_path):

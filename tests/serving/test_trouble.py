@@ -215,6 +215,10 @@ def test_on_a_full_disk_nothing_is_answered_that_was_not_stored(watched):
     folder, client = watched.folder, watched.client
     workers = [one.pid for one in watched.service.processes()[1:]]
     before = {pid: files_of(pid) for pid in workers}
+    # a reader of what was there keeps the log from beginning again, as a full disk does
+    reader = sqlite3.connect(folder / "decisions.sqlite", isolation_level=None)
+    reader.execute("begin")
+    reader.execute("select count(*) from decisions").fetchone()
     full = (folder / "decisions.sqlite-wal").stat().st_size + 100_000
     acknowledged: dict[str, bytes] = {}
     told: list[str] = []
@@ -250,6 +254,7 @@ def test_on_a_full_disk_nothing_is_answered_that_was_not_stored(watched):
         assert client.get("/livez").status_code == 200
         assert client.get(f"/v1/decisions/{some}").status_code == 200, "reading goes on"
     finally:
+        reader.close()
         for pid, limits in before.items():
             resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
     watched.until(lambda: client.get("/readyz").status_code == 200)

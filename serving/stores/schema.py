@@ -23,7 +23,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 METADATA = MetaData()
 
 
@@ -118,7 +118,7 @@ STORE_FACTS = Table(
     "store_facts",
     METADATA,
     _text("name", primary_key=True),
-    _text("value", nullable=False),
+    Column("value", Text, nullable=False),
 )
 
 _POSTGRES_FUNCTION = (

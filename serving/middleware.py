@@ -26,8 +26,11 @@ LEAST_LIMIT = 2.0
 """One is decided while another waits for the disk."""
 DRAINED_BYTES = 16 * 1024 * 1024
 DRAINED_S = 5.0
+SOON_SHARE = 0.25
+"""Part of the deadline that an answer may take inside; the same queue costs him at least as much
+before he gets in and on his way out, which is not seen here."""
 HELD_S = 0.05
-"""How long who is sent away waits for that."""
+"""How long who is sent away waits for that, at most."""
 
 
 class Room:
@@ -36,11 +39,11 @@ class Room:
     It reads nothing of a request: under an overload most are sent away, and what that costs is
     taken from those inside. How many may be inside is found while it runs, since a fixed number is
     wrong on a slower machine, where all of them would wait past the deadline. An answer slower than
-    half the deadline cuts the number, answers in time add to it while it is reached (additive
-    increase, multiplicative decrease, as in TCP), from two to ``max_concurrency``.
+    `SOON_SHARE` of the deadline cuts the number, quicker ones add to it while it is reached
+    (additive increase, multiplicative decrease, as in TCP), from two to ``max_concurrency``.
 
-    Who is sent away hears it `HELD_S` later. Eight callers who asked again at once, thousands of
-    times a second, took four fifths of the time of those inside.
+    Who is sent away hears it up to `HELD_S` later, all of them at once. Eight callers who asked
+    again at once, thousands of times a second, took four fifths of the time of those inside.
     """
 
     def __init__(self, app: App, max_concurrency: int, deadline_s: float) -> None:
@@ -50,6 +53,7 @@ class Room:
         self.limit = float(min(FIRST_LIMIT, max_concurrency))
         self._inside = 0
         self._cut_at = 0.0
+        self._waiting: asyncio.Event | None = None
         self._full = _problem(
             RequestRefused(
                 429,
@@ -65,10 +69,10 @@ class Room:
             return
         if self._inside >= int(self.limit):
             metrics.count_shed()
-            await asyncio.sleep(HELD_S)
+            await self._held()
             # what he still sends is dropped by the server, where the connection stays open
             for message in self._full:
-                await send({**message})  # a copy: what stands around this may add to it
+                await send(message)
             return
         begun = time.monotonic()
         self._inside += 1
@@ -80,12 +84,22 @@ class Room:
             self._inside -= 1
             metrics.show_inside(self._inside)
 
+    async def _held(self) -> None:
+        if self._waiting is None:
+            self._waiting = asyncio.Event()
+            asyncio.get_running_loop().call_later(HELD_S, self._let_go, self._waiting)
+        await self._waiting.wait()
+
+    def _let_go(self, waiting: asyncio.Event) -> None:
+        waiting.set()
+        self._waiting = None
+
     def _adapt(self, begun: float, now: float) -> None:
-        half = self.deadline_s / 2
-        if now - begun > half:
+        soon = self.deadline_s * SOON_SHARE
+        if now - begun > soon:
             # One cut for all that waited in the same queue, to what would have been in time.
             if begun >= self._cut_at:
-                self.limit = max(LEAST_LIMIT, self.limit * max(0.5, half / (now - begun)))
+                self.limit = max(LEAST_LIMIT, self.limit * max(0.5, soon / (now - begun)))
                 self._cut_at = now
         elif self._inside >= int(self.limit):
             self.limit = min(float(self.most), self.limit + 1 / self.limit)

@@ -1,4 +1,4 @@
-"""The BentoML service: it mounts the one FastAPI app behind the gate, and tells its health."""
+"""The BentoML service: the one FastAPI app behind the gate, and how well it is."""
 
 from __future__ import annotations
 
@@ -35,9 +35,6 @@ write_json_lines()
 logger = logging.getLogger("onepoint.serving")
 _WORK = os.environ.get(WORK_VARIABLE)
 CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
-# BentoML's own limit is a backstop: it answers without a problem body and without Retry-After. Its
-# limit of requests at a time is left off, for who is sent away is held a moment (`Room`).
-SLACK_S = 10
 PROBE_EVERY_S = 1.0
 
 
@@ -61,53 +58,46 @@ def _watch_nothing(_: Passage) -> None:
 
 
 class Door:
-    """The mounted app: closed until the service is initialised.
+    """In front of everything BentoML has: its probes pass to it, all else to our app.
 
-    It is no Starlette app on purpose: BentoML would hand paths that such an app does not know to
-    its own pages, which know no keys and no problem bodies.
+    BentoML's own pages (`/schema.json`) know no keys, its mount matches no path with a line break,
+    and its layers cost more than sending a request away does.
     """
 
     def __init__(self) -> None:
-        self.behind: App | None = None
+        self.bentoml: App | None = None
+        self.ours: App | None = None
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if self.behind is None:
+        ours = scope["type"] == "http" and scope["path"] not in PROBES
+        behind = self.ours if ours else self.bentoml
+        if behind is None:
             raise RuntimeError("a request before the service was initialised")
-        # BentoML mounts under "/", which Starlette would take for a prefix of every path.
-        await self.behind({**scope, "root_path": ""}, receive, send)
+        await behind(scope, receive, send)
 
 
 DOOR = Door()
 
 
-class NothingBesides:
-    """Send all but BentoML's probes to the mounted app, whatever BentoML's router would do.
+class Served(bentoml.Service[Any]):  # type: ignore[misc]
+    """A BentoML service that is entered by the `Door`."""
 
-    Its own pages (`/schema.json`) know no keys, and its mount matches no path with a line break.
-    """
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        ours = scope["type"] == "http" and scope["path"] not in PROBES
-        await (DOOR if ours else self.app)(scope, receive, send)
+    def to_asgi(self, is_main: bool = True) -> App:
+        """Give the application that its server calls."""
+        DOOR.bentoml = super().to_asgi(is_main)
+        return DOOR
 
 
 @bentoml.service(
     name="onepoint",
+    service_class=Served,
     workers=CONFIG.workers,
-    traffic={"timeout": CONFIG.deadline_s * 2 + SLACK_S},
-    # They are labelled by the raw path, so every decision id would become a time series.
+    # What it would tell of is only probes.
     metrics={"enabled": False},
     monitoring={"enabled": False},
-    # Both would write raw paths, and with them ids; ours name the route's template.
     logging={"access": {"enabled": False}},
-    tracing={"excluded_urls": ".*"},
 )
-@bentoml.asgi_app(DOOR, path="/")
 class OnePointService:
     """Recommendations for a retail bank: what, where, by whom, and why."""
 
@@ -130,7 +120,7 @@ class OnePointService:
         self._follower = None if start.without_release else Follower(self._recommender, start.work)
         watch = self._follower.watch if self._follower else _watch_nothing
         observed = Observed(gate, pseudonyms, self._drain, watch)
-        DOOR.behind = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
+        DOOR.ours = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
         leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
@@ -172,6 +162,3 @@ class OnePointService:
         if self._unwell is not None:
             raise HTTPException(503, self._unwell)
         return True
-
-
-OnePointService.add_asgi_middleware(NothingBesides)  # type: ignore[attr-defined]

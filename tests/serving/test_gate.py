@@ -167,7 +167,7 @@ def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again():
     assert crowd(0.05, 200) == 1.0
     assert 2 <= room.limit <= 4
     assert crowd(0.005, 400) == 1.0
-    assert 20 <= room.limit <= 32
+    assert 10 <= room.limit < 20
     assert crowd(0.05, 100) > 0.9
 
 

@@ -53,6 +53,14 @@ class Told:
         """Good answers a second."""
         return self.good(within_s) / self.in_all_s
 
+    def __iadd__(self, other: Told) -> Told:
+        """Add what came back another time, which lasted as long again."""
+        self.degraded |= {len(self.statuses) + place for place in other.degraded}
+        self.statuses += other.statuses
+        self.seconds += other.seconds
+        self.in_all_s += other.in_all_s
+        return self
+
     async def ask(self, connection: Connection, request: bytes, due: float) -> None:
         """Ask once and note what came; ``due`` is when its time began."""
         try:

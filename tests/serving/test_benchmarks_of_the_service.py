@@ -17,7 +17,7 @@ CLOCK = "2026-07-01T10:00:00+08:00"
 TOLD = {
     "recommend": {
         "vs_empty", "p99_ms", "saturation_rps", "goodput_share", "only_429_503", "recovery_s",
-        "step_ms",
+        "step_ms", "p99_empty_ms", "goodput_of_best",
     },
     "recommend_vs_tutorial": {"ratio", "p50_ms", "p50_tutorial_ms"},
 }  # fmt: skip
@@ -64,4 +64,11 @@ def test_what_is_late_is_no_good_answer():
     assert told.good() == 2
     assert told.per_s(within_s=0.3) == 0.5
     told.degraded.add(0)
+    assert told.good() == 1
+
+
+def test_what_came_back_at_two_times_is_added_up():
+    told = Told([200, 200], [0.1, 0.4], 2.0, {1})
+    told += Told([200, 429], [0.2, 0.1], 1.0, {0})
+    assert (told.statuses, told.degraded, told.in_all_s) == ([200, 200, 200, 429], {1, 2}, 3.0)
     assert told.good() == 1

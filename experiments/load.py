@@ -54,7 +54,7 @@ class Told:
         return self.good(within_s) / self.in_all_s
 
     def __iadd__(self, other: Told) -> Told:
-        """Add what came back another time, which lasted as long again."""
+        """Add what came back another time, and how long that took."""
         self.degraded |= {len(self.statuses) + place for place in other.degraded}
         self.statuses += other.statuses
         self.seconds += other.seconds

@@ -27,8 +27,8 @@ LEAST_LIMIT = 2.0
 DRAINED_BYTES = 16 * 1024 * 1024
 DRAINED_S = 5.0
 SOON_SHARE = 0.25
-"""Part of the deadline that an answer may take inside; the same queue costs him at least as much
-before he gets in and on his way out, which is not seen here."""
+"""Part of the deadline that an answer may take inside; under a load it also waits for the loop
+before it gets in, which is not seen here."""
 HELD_S = 0.05
 """How long who is sent away waits for that, at most."""
 

@@ -37,10 +37,10 @@ def bench_recommend(scale: float) -> Result:
 
     ``vs_empty`` is its p50 against an empty `@bentoml.api` of the same body, asked in turns over
     one connection each; ``p99_ms`` at 100 requests/s from when each was due, and the empty one's.
-    ``rps_by_callers`` are answers a second by so many callers. The best number of them is asked
-    again in turns with five times its rate: ``saturation_rps`` are its answers a second then,
-    ``goodput_share`` the share of them that is still answered in time and not degraded, and
-    ``goodput_of_best`` the same share of the best window of all, the luckiest on a noisy machine.
+    ``saturation_rps`` the most answers a second of ``rps_by_callers``; at five times that,
+    ``goodput_share`` of it is still answered in time and not degraded. ``goodput_in_turns`` is the
+    share of what the best number of callers gets when asked again in turns with the overload: the
+    most of six windows is also the luckiest.
     ``recovery_s`` is when the last answer was late, degraded or none, after the overload ended.
     """
     with serving_bank(scale) as (work, service), empty_service(work) as empty:
@@ -111,11 +111,11 @@ async def _measure(work: WorkFolder, port: int, empty_port: int, scale: float) -
         over += await at_rate(port, itertools.cycle(some), rate, part_s, CONNECTIONS, 2 + turn)
     recovery_s = await _recovery(port, some, deadline_s, max(1.0, 10 * scale))
     return found | {
+        "saturation_rps": rates[best],
         "rps_by_callers": rates,
-        "saturation_rps": round(full.per_s(deadline_s), 1),
         "overload_rps": round(len(over.statuses) / over.in_all_s, 1),
-        "goodput_share": round(over.per_s(deadline_s) / full.per_s(deadline_s), 3),
-        "goodput_of_best": round(over.per_s(deadline_s) / rates[best], 3),
+        "goodput_share": round(over.per_s(deadline_s) / rates[best], 3),
+        "goodput_in_turns": round(over.per_s(deadline_s) / full.per_s(deadline_s), 3),
         "only_429_503": set(over.statuses) <= {200, 429, 503},
         "overload": _statuses(over),
         "overload_degraded": len(over.degraded),

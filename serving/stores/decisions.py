@@ -33,7 +33,7 @@ FROM_OUTCOME = "outcome/"
 """Begins the id of a fact that an outcome told; a slash is in no id that anybody may send."""
 AS_LARGE = 131_072
 """Characters of the row that proves it: a decision with its answer takes some 50 KB at three
-places, and pages of six tables and indexes besides."""
+places, and pages of indexes besides."""
 MINUTES_KEPT_S = 1.0
 """Capacity used by other workers is that old at most; a worker's own counts at once."""
 

@@ -166,8 +166,8 @@ def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again():
     crowd(0.05, 40)
     assert crowd(0.05, 200) == 1.0
     assert 2 <= room.limit <= 4
-    assert crowd(0.005, 400) == 1.0
-    assert 10 <= room.limit < 20
+    assert crowd(0.0025, 400) == 1.0
+    assert 20 <= room.limit <= 32
     assert crowd(0.05, 100) > 0.9
 
 

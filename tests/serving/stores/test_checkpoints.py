@@ -30,7 +30,7 @@ def test_what_is_written_moves_from_the_log_into_the_file_beside_the_writer(tmp_
     with store.engine.connect() as connection:
         assert connection.exec_driver_sql("pragma wal_autocheckpoint").scalar() == LOG_PAGES
     log = path.with_name(path.name + "-wal")
-    for number in range(5):
+    for number in (1, 2):
         before = path.stat().st_size
         asyncio.run(store.add(decision(number, 100_000)))
         for _ in range(100):
@@ -38,7 +38,9 @@ def test_what_is_written_moves_from_the_log_into_the_file_beside_the_writer(tmp_
                 break
             time.sleep(0.05)
         assert path.stat().st_size > before
-    assert log.stat().st_size < 400_000, "it begins again where it was emptied"
+        # the file grows before the log counts as moved: wait for the one who moves it
+        store.journal._checkpoints._open.use(lambda _: None)
+    assert log.stat().st_size < 200_000, "it begins again where it was emptied"
     store.close()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.http_connection import Connection, request_bytes
-from experiments.load import Told, at_rate, by_many, one_by_one
+from experiments.load import Told, at_rate, by_many, one_by_one, run_punctually
 from experiments.running_service import RunningService
 from experiments.served_bank import DOORS, copy_bank, customer_ids, key_of, made_once
 from serving.config import WorkFolder, load_service_config
@@ -44,7 +44,10 @@ def bench_recommend(scale: float) -> Result:
     ``recovery_s`` is when the last answer was late, degraded or none, after the overload ended.
     """
     with serving_bank(scale) as (work, service), empty_service(work) as empty:
-        return asyncio.run(_measure(work, service.port, empty.port, scale))
+        blocks = max(1, round(20 * scale))
+        found = asyncio.run(_in_turns(work, service.port, empty.port, blocks))
+        found |= _at_rate(work, service.port, empty.port, scale)
+        return found | asyncio.run(_at_the_limit(work, service.port, scale))
 
 
 @contextmanager
@@ -83,21 +86,24 @@ def requests(work: WorkFolder, audience: str, number: int, seed: int = 1) -> lis
     ]
 
 
-async def _measure(work: WorkFolder, port: int, empty_port: int, scale: float) -> Result:
-    deadline_s = load_service_config(work).deadline_s
+def _at_rate(work: WorkFolder, port: int, empty_port: int, scale: float) -> Result:
     some = requests(work, "staff", 2_000)
-    found = await _in_turns(work, port, empty_port, max(1, round(20 * scale)))
     seconds = max(1.0, 30 * scale)
     at_hundred, empty = [
-        await at_rate(one, itertools.cycle(some), RATE_PER_S, seconds, CONNECTIONS, 1)
+        run_punctually(at_rate(one, itertools.cycle(some), RATE_PER_S, seconds, CONNECTIONS, 1))
         for one in (port, empty_port)
     ]
-    found |= {
+    return {
         "p99_ms": at_hundred.quantile_ms(0.99),
         "p99_empty_ms": empty.quantile_ms(0.99),
         "at_100_per_s": _statuses(at_hundred),
         "degraded_at_100_per_s": len(at_hundred.degraded),
     }
+
+
+async def _at_the_limit(work: WorkFolder, port: int, scale: float) -> Result:
+    deadline_s = load_service_config(work).deadline_s
+    some = requests(work, "staff", 2_000)
     rates = {}
     for callers in CROWDS:
         told = await by_many(port, itertools.cycle(some), callers, max(0.5, 5 * scale))
@@ -110,7 +116,7 @@ async def _measure(work: WorkFolder, port: int, empty_port: int, scale: float) -
         rate = OVERLOAD * rates[best]
         over += await at_rate(port, itertools.cycle(some), rate, part_s, CONNECTIONS, 2 + turn)
     recovery_s = await _recovery(port, some, deadline_s, max(1.0, 10 * scale))
-    return found | {
+    return {
         "saturation_rps": rates[best],
         "rps_by_callers": rates,
         "overload_rps": round(len(over.statuses) / over.in_all_s, 1),

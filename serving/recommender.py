@@ -63,9 +63,6 @@ class Recommender:
         self.unsound = unsound
         """Why rules and popularity answer in a release's place; None where that is as wished."""
         self._about = load_yaml(ABOUT_YAML, AboutTexts)
-        # All that were read at once would be decided at once, and none answered before the last;
-        # who waits for his turn lets the loop send what was decided before him.
-        self._turn = asyncio.Lock()
         self._reading = Reading(customers, store, rules, clock, config)
         self.knowledge = Knowledge(config.features_stale_after_s)
         self._pages = CustomerPages(rules, self._reading, self.knowledge)
@@ -155,8 +152,7 @@ class Recommender:
             )
         found, unread = await self._reading.published(asked.customer, as_of)
         degraded += unread
-        async with self._turn:
-            new, places = self._decide(request, audience, as_of, found, known, degraded)
+        new, places = self._decide(request, audience, as_of, found, known, degraded)
         with step("store"):
             return await self.store.add(new, places)
 

@@ -36,8 +36,6 @@ logger = logging.getLogger("onepoint.serving")
 _WORK = os.environ.get(WORK_VARIABLE)
 CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
 PROBE_EVERY_S = 1.0
-OBJECTS_UNSEEN = 50_000
-"""New objects alive before they are searched for cycles; one request inside has some thousand."""
 
 
 def leave_with(parent: int) -> None:
@@ -127,10 +125,6 @@ class OnePointService:
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
         gc.freeze()
-        # Requests leave no cycles behind (memory stays level without any collection); with Python's
-        # own threshold, which one decision reaches several times, those inside were gone over again
-        # and again in search of some.
-        gc.set_threshold(OBJECTS_UNSEEN)
         if self._follower:
             self._follower.start()
         self._probed_at = -PROBE_EVERY_S

@@ -40,7 +40,7 @@ def bench_recommend(scale: float) -> Result:
     ``saturation_rps`` the most answers a second of ``rps_by_callers``; at five times that,
     ``goodput_share`` of it is still answered in time and not degraded. ``goodput_in_turns`` is the
     share of what the best number of callers gets when asked again in turns with the overload: the
-    most of six windows is also the luckiest.
+    most of six windows is also the luckiest. ``overload_late`` are answers after the deadline.
     ``recovery_s`` is when the last answer was late, degraded or none, after the overload ended.
     """
     with serving_bank(scale) as (work, service), empty_service(work) as empty:
@@ -125,6 +125,7 @@ async def _at_the_limit(work: WorkFolder, port: int, scale: float) -> Result:
         "only_429_503": set(over.statuses) <= {200, 429, 503},
         "overload": _statuses(over),
         "overload_degraded": len(over.degraded),
+        "overload_late": over.good() - over.good(deadline_s),
         "recovery_s": recovery_s,
     }
 

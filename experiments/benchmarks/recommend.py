@@ -44,10 +44,11 @@ def bench_recommend(scale: float) -> Result:
     ``recovery_s`` is when the last answer was late, degraded or none, after the overload ended.
     """
     with serving_bank(scale) as (work, service), empty_service(work) as empty:
-        blocks = max(1, round(20 * scale))
+        blocks, some = max(1, round(20 * scale)), requests(work, "staff", 2_000)
+        deadline_s = load_service_config(work).deadline_s
         found = asyncio.run(_in_turns(work, service.port, empty.port, blocks))
-        found |= _at_rate(work, service.port, empty.port, scale)
-        return found | asyncio.run(_at_the_limit(work, service.port, scale))
+        found |= _at_a_hundred(some, service.port, empty.port, scale)
+        return found | asyncio.run(_at_the_limit(some, service.port, deadline_s, scale))
 
 
 @contextmanager
@@ -86,8 +87,7 @@ def requests(work: WorkFolder, audience: str, number: int, seed: int = 1) -> lis
     ]
 
 
-def _at_rate(work: WorkFolder, port: int, empty_port: int, scale: float) -> Result:
-    some = requests(work, "staff", 2_000)
+def _at_a_hundred(some: Sequence[bytes], port: int, empty_port: int, scale: float) -> Result:
     seconds = max(1.0, 30 * scale)
     at_hundred, empty = [
         run_punctually(at_rate(one, itertools.cycle(some), RATE_PER_S, seconds, CONNECTIONS, 1))
@@ -101,9 +101,9 @@ def _at_rate(work: WorkFolder, port: int, empty_port: int, scale: float) -> Resu
     }
 
 
-async def _at_the_limit(work: WorkFolder, port: int, scale: float) -> Result:
-    deadline_s = load_service_config(work).deadline_s
-    some = requests(work, "staff", 2_000)
+async def _at_the_limit(
+    some: Sequence[bytes], port: int, deadline_s: float, scale: float
+) -> Result:
     rates = {}
     for callers in CROWDS:
         told = await by_many(port, itertools.cycle(some), callers, max(0.5, 5 * scale))

@@ -23,6 +23,7 @@ class ServiceConfig(StrictConfig):
     """Limits and defaults of the service; sizes in bytes, times in seconds."""
 
     workers: int = Field(ge=1, le=256)
+    one_core: bool
     deadline_s: float = Field(gt=0, le=60)
     drain_s: float = Field(ge=0, le=600)
     max_concurrency: int = Field(ge=1, le=10_000)

@@ -11,6 +11,7 @@ from pathlib import Path
 from features.errors import OnePointError
 from serving import metrics
 from serving.config import WorkFolder
+from serving.cores import use_every_core
 from serving.logs import FACTS
 from serving.passage import Passage
 from serving.recommender import Recommender
@@ -120,6 +121,7 @@ class Follower:
         report(self.work, WorkerRelease(os.getpid(), release.id if release else "", refused))
 
     def _run(self) -> None:
+        use_every_core()
         while not self._stopped.wait(LOOK_S):
             self.look()
             self._look_for_a_shadow()

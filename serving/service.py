@@ -21,6 +21,7 @@ from features.errors import OnePointError
 from serving import metrics
 from serving.app import build_app
 from serving.config import WorkFolder, load_service_config
+from serving.cores import keep_to_one_core
 from serving.draining import Drain
 from serving.errors import StoreError
 from serving.following import Follower
@@ -104,6 +105,9 @@ class OnePointService:
     def __init__(self) -> None:
         try:
             start = start_from_environment()
+            if CONFIG.one_core:
+                worker = bentoml.server_context.worker_index or 1
+                keep_to_one_core(worker, str(start.work.path))
             keys = KeyRing(start.work.keys)
             pseudonyms = Pseudonyms(pseudonym_key(start.work.pseudonym_key))
             self._recommender = open_recommender(start, CONFIG)

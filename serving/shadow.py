@@ -21,6 +21,7 @@ from lightgbm.basic import LightGBMError
 
 from features.errors import OnePointError
 from serving import metrics
+from serving.cores import use_every_core
 from serving.decide.case import stages_for
 from serving.decide.pipeline import decide
 from serving.decide.record import DecisionRecord
@@ -119,6 +120,7 @@ class Shadow:
         metrics.count_shadow(self.release.id, same_offer, first == second)
 
     def _run(self) -> None:
+        use_every_core()
         while not self._stopped.is_set():
             try:
                 record = self._waiting.get(timeout=WRITE_S)

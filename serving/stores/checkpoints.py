@@ -8,6 +8,7 @@ import threading
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from serving.cores import use_every_core
 from serving.stores.engine import cause
 from serving.stores.prepared import KeptOpen
 
@@ -50,6 +51,7 @@ class Checkpoints:
         self._open.close()
 
     def _run(self) -> None:
+        use_every_core()
         while self._written.wait():
             self._written.clear()
             if self._closing.wait(EVERY_S):

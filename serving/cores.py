@@ -1,9 +1,8 @@
 """The core of the machine that a worker keeps to.
 
 The interpreter lets one thread of a process work at a time, so a worker gains nothing from a second
-core; but a request wakes five threads one after the other, and the kernel likes to wake a thread on
-a core that sleeps: each time one more core has to wake up, and its caches know nothing of the
-customer.
+core; but a request wakes one thread after the other, and the kernel likes to wake a thread on the
+core that sleeps: each time it has to come out of its sleep, and its caches are cold.
 """
 
 from __future__ import annotations
@@ -32,9 +31,6 @@ def keep_to_one_core(worker: int, service: str) -> None:
 
 
 def use_every_core() -> None:
-    """Let this thread run anywhere again: what computes outside of the interpreter, or waits long.
-
-    Beside the requests, not between two of them.
-    """
+    """Let this thread run anywhere again: one that works beside the requests, not for one."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, _ALLOWED)

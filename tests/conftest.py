@@ -1,7 +1,8 @@
 """What tests may need of a machine, and the small banks they share.
 
-A test marked ``@pytest.mark.needs("data" | "postgres" | "redis" | "java" | "chromium")`` is skipped
-where the machine lacks it, and says what is missing; with ONEPOINT_CI set it fails instead.
+A test marked ``@pytest.mark.needs("data" | "postgres" | "redis" | "java" | "chromium" | "linux")``
+is skipped where the machine lacks it, and says what is missing; with ONEPOINT_CI set it fails
+instead.
 """
 
 import fcntl
@@ -141,12 +142,17 @@ def _chromium_lacks() -> str:
     return ""
 
 
+def _linux_lacks() -> str:
+    return "" if sys.platform == "linux" else "no Linux; run this test in a container"
+
+
 NEEDS = {
     "data": _data_lacks,
     "postgres": _postgres_lacks,
     "redis": _redis_lacks,
     "java": _java_lacks,
     "chromium": _chromium_lacks,
+    "linux": _linux_lacks,
 }
 
 

@@ -37,9 +37,12 @@ logger = logging.getLogger("onepoint.serving")
 _WORK = os.environ.get(WORK_VARIABLE)
 CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
 PROBE_EVERY_S = 1.0
+# BentoML's supervisor imports this before its workers do, and they inherit its environment. A
+# worker's parent would not do: of one whose supervisor was killed meanwhile it is another.
+SUPERVISOR = int(os.environ.setdefault("ONEPOINT_SUPERVISOR", str(os.getpid())))
 
 
-def leave_with(parent: int) -> None:
+def leave_with(supervisor: int) -> None:
     """Stop this worker once its supervisor is gone, even if that was killed.
 
     BentoML gives each worker a session of its own: an orphan would go on listening at the port,
@@ -47,7 +50,7 @@ def leave_with(parent: int) -> None:
     """
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == supervisor:
             time.sleep(PROBE_EVERY_S)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -103,6 +106,8 @@ class OnePointService:
     """Recommendations for a retail bank: what, where, by whom, and why."""
 
     def __init__(self) -> None:
+        if os.getpid() != SUPERVISOR:
+            leave_with(SUPERVISOR)
         try:
             start = start_from_environment()
             if CONFIG.one_core:
@@ -125,7 +130,6 @@ class OnePointService:
         watch = self._follower.watch if self._follower else _watch_nothing
         observed = Observed(gate, pseudonyms, self._drain, watch)
         DOOR.ours = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
-        leave_with(os.getppid())
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
         gc.freeze()

@@ -47,6 +47,8 @@ QUICK = {
     "spark.sql.shuffle.partitions": "1",
     # on hundreds of columns the optimizer would look for constraints longer than all else takes
     "spark.sql.constraintPropagation.enabled": "false",
+    # every rule's result would be checked, which finds faults of Spark's own
+    "spark.sql.lightweightPlanChangeValidation": "false",
     "spark.sql.parquet.compression.codec": "uncompressed",
 }
 
@@ -56,7 +58,7 @@ def session():
     from features.spark import SETTINGS, spark_session
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:+UseSerialGC")
         with spark_session(memory_gb=3, settings=SETTINGS | QUICK) as session:
             yield session
 

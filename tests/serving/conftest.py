@@ -219,7 +219,7 @@ def bank(tmp_path_factory) -> Bank:
     publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written(), TAGS)
     # A machine that runs tests on all its cores may be late; what is late is tested by itself.
     (folder / "service.yaml").write_text(
-        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 0}\n"
+        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 0, workers: 1}\n"
     )
     work = WorkFolder(folder)
     return Bank(folder, write_trial_keys(work.keys, work.trial_keys))
@@ -289,7 +289,8 @@ class RunningService:
         self.process.wait()
 
 
-def start_service(bank: Bank, *flags: str, probe: str = "/readyz") -> RunningService:
+def launch_service(bank: Bank, *flags: str) -> RunningService:
+    """Start the real service and do not wait for it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -306,7 +307,11 @@ def start_service(bank: Bank, *flags: str, probe: str = "/readyz") -> RunningSer
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    service = RunningService(bank, f"http://127.0.0.1:{port}", process, log)
+    return RunningService(bank, f"http://127.0.0.1:{port}", process, log)
+
+
+def start_service(bank: Bank, *flags: str, probe: str = "/readyz") -> RunningService:
+    service = launch_service(bank, *flags)
     until = time.monotonic() + 300
     while time.monotonic() < until:
         try:
@@ -314,18 +319,24 @@ def start_service(bank: Bank, *flags: str, probe: str = "/readyz") -> RunningSer
                 return service
         except httpx.TransportError:
             pass  # not listening yet
-        if process.poll() is not None:
+        if service.process.poll() is not None:
             break
         time.sleep(0.1)
-    if process.poll() is None:
+    if service.process.poll() is None:
         service.kill()
-    raise AssertionError(f"the service did not start:\n{log.read_text()}")
+    raise AssertionError(f"the service did not start:\n{service.log.read_text()}")
 
 
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., RunningService]:
     """Start the real service on a bank; the caller stops it."""
     return start_service
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., RunningService]:
+    """Start the real service on a bank and do not wait for it; the caller stops it."""
+    return launch_service
 
 
 @pytest.fixture
@@ -380,7 +391,10 @@ def workers(bank, address, tmp_path, monkeypatch) -> Iterator[list[Recommender]]
 
 @pytest.fixture(scope="session")
 def service(bank, tmp_path_factory) -> Iterator[RunningService]:
-    running = start_service(bank.copy(tmp_path_factory.mktemp("served") / "work"))
+    own = bank.copy(tmp_path_factory.mktemp("served") / "work")
+    settings = own.folder / "service.yaml"
+    settings.write_text(settings.read_text().replace("workers: 1", "workers: 2"))
+    running = start_service(own)
     yield running
     everybody = running.processes()
     running.process.terminate()

@@ -95,7 +95,8 @@ def test_what_holds_no_answer_up_leaves_the_core(recommender, challenger, tmp_pa
 
 @linux
 @pytest.mark.parametrize(
-    ("settings", "number", "cores"), [("workers: 2", 2, 1), ("one_core: false", 1, len(ALLOWED))]
+    ("settings", "number", "cores"),
+    [("workers: 2", 2, 1), ("workers: 1, one_core: false", 1, len(ALLOWED))],
 )
 def test_each_worker_answers_on_a_core_of_its_own(bank, tmp_path, serve, settings, number, cores):
     own = bank.copy(tmp_path / "own")

@@ -16,7 +16,7 @@ ASK = {"customer_id": "C_PLAIN", "channel": "teller"}
 def own(bank, tmp_path):
     own = bank.copy(tmp_path / "own")
     (own.folder / "service.yaml").write_text(
-        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 6}\n"
+        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 6, workers: 1}\n"
     )
     return own
 

@@ -6,15 +6,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
 from serving import metrics
-from serving.config import ROOT
+from serving.config import ROOT, WorkFolder, load_service_config
 from serving.logs import JsonLines, Pseudonyms, pseudonym_key
 from serving.metrics import degradation
 
 ASK = {"customer_id": "C_MATURES", "channel": "teller"}
+WRITTEN_S = 2.0
 
 
 def lines(service) -> list[dict]:
@@ -32,6 +34,8 @@ def series(service) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def asked(service):
     """Metrics before and after one answer, one refusal and one decision read."""
+    # a worker writes its numbers once a second, and whichever is asked reads those of all
+    time.sleep(WRITTEN_S)
     before = series(service)
     with service.client("staff") as client:
         answer = client.post("/v1/recommend", json=ASK)
@@ -39,6 +43,7 @@ def asked(service):
         client.get(f"/v1/decisions/{answer.json()['decision_id']}")
         client.post("/v1/recommend", json={**ASK, "customer_id": "C_NO_FEATURES"})
         client.get("/v1/nowhere/C_MATURES")
+    time.sleep(WRITTEN_S)
     after = series(service)
     grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
     return answer, {name: value for name, value in grown.items() if value}, after
@@ -83,7 +88,8 @@ def test_steps_exclusions_and_what_was_missing_are_counted(asked):
 def test_gauges_tell_release_feature_age_and_score_level(service, asked):
     answer, grown, after = asked
     release = answer.json()["versions"]["release"]
-    assert after[f'onepoint_release{{release="{release}"}}'] == 1
+    settings = load_service_config(WorkFolder(service.bank.folder))
+    assert after[f'onepoint_release{{release="{release}"}}'] == settings.workers
     assert after["onepoint_feature_age_seconds"] == 10 * 3600
     assert after["onepoint_in_flight"] == 1  # the one who asks for the metrics
     assert after['onepoint_p_start_trained{offer="fund_r2"}'] == 0.02

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -138,13 +139,19 @@ def test_a_decision_is_on_disk_before_it_is_answered(own, serve):
         assert json.loads(answer.content)["recommendations"]
 
 
-def test_a_worker_whose_supervisor_was_killed_leaves_the_port(own, serve):
-    service = serve(own)
+@pytest.mark.parametrize("loaded", [True, False])
+def test_workers_whose_supervisor_was_killed_leave_the_port(own, serve, launch, loaded):
+    settings = own.folder / "service.yaml"
+    settings.write_text(settings.read_text().replace("workers: 1", "workers: 2"))
+    service = (serve if loaded else launch)(own)
+    until = time.monotonic() + 60
+    while len(service.processes()) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     supervisor, *workers = service.processes()
-    assert workers
     supervisor.kill()
     service.process.wait()
-    _, left = psutil.wait_procs(workers, timeout=15)
+    _, left = psutil.wait_procs(workers, timeout=60)
     for one in left:
         one.kill()
     assert not left

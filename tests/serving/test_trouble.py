@@ -24,7 +24,7 @@ from serving.config import CATALOGS
 PRESSED = 250
 ASK = {"customer_id": "C_MATURES", "channel": "teller"}
 DEADLINE_S = 5.0
-SETTINGS = f"service: {{deadline_s: {DEADLINE_S}, read_budget_s: 0.5, drain_s: 0}}\n"
+SETTINGS = f"service: {{deadline_s: {DEADLINE_S}, read_budget_s: 0.5, drain_s: 0, workers: 1}}\n"
 """Both are what a machine keeps that runs tests on all its cores."""
 
 

@@ -25,7 +25,7 @@ from serving.config import ROOT, WorkFolder
 from serving.contract import RecommendResponse
 from serving.front_desk import WIDTH, show_answer
 from serving.options import CatalogOption, ClockOption, WorkOption
-from serving.startup import Start, check_start, choose_start, load_rules
+from serving.startup import SUPERVISOR_VARIABLE, Start, check_start, choose_start, load_rules
 from serving.trial_keys import trial_key
 
 app = typer.Typer(no_args_is_help=True, help="From request to decision.")
@@ -66,6 +66,8 @@ def serve(
     environment = {
         **os.environ,
         **start.environment(),
+        # this process, which becomes BentoML's supervisor
+        SUPERVISOR_VARIABLE: str(os.getpid()),
         "BENTOML_DO_NOT_TRACK": "true",
         "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(work.resolve() / "bentoml"),
         # One row is scored at a time; more threads only wait for each other.

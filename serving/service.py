@@ -30,16 +30,21 @@ from serving.logs import Pseudonyms, pseudonym_key, write_json_lines
 from serving.middleware import PROBES, App, Gate, Receive, Room, Send
 from serving.observed import Observed
 from serving.passage import Passage
-from serving.startup import WORK_VARIABLE, open_recommender, start_from_environment
+from serving.startup import (
+    SUPERVISOR_VARIABLE,
+    WORK_VARIABLE,
+    open_recommender,
+    start_from_environment,
+)
 
 write_json_lines()
 logger = logging.getLogger("onepoint.serving")
 _WORK = os.environ.get(WORK_VARIABLE)
 CONFIG = load_service_config(WorkFolder(Path(_WORK)) if _WORK else None)
 PROBE_EVERY_S = 1.0
-# BentoML's supervisor imports this before its workers do, and they inherit its environment. A
-# worker's parent would not do: of one whose supervisor was killed meanwhile it is another.
-SUPERVISOR = int(os.environ.setdefault("ONEPOINT_SUPERVISOR", str(os.getpid())))
+# Told by who starts it: the parent of a worker whose supervisor was killed while it was still
+# importing is already another. Without that word (a bare `bentoml serve`) the parent it is.
+SUPERVISOR = int(os.environ.get(SUPERVISOR_VARIABLE) or os.getppid())
 
 
 def leave_with(supervisor: int) -> None:
@@ -106,8 +111,7 @@ class OnePointService:
     """Recommendations for a retail bank: what, where, by whom, and why."""
 
     def __init__(self) -> None:
-        if os.getpid() != SUPERVISOR:
-            leave_with(SUPERVISOR)
+        leave_with(SUPERVISOR)
         try:
             start = start_from_environment()
             if CONFIG.one_core:

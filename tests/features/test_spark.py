@@ -47,8 +47,6 @@ QUICK = {
     "spark.sql.shuffle.partitions": "1",
     # on hundreds of columns the optimizer would look for constraints longer than all else takes
     "spark.sql.constraintPropagation.enabled": "false",
-    # every rule's result would be checked, which finds faults of Spark's own
-    "spark.sql.lightweightPlanChangeValidation": "false",
     "spark.sql.parquet.compression.codec": "uncompressed",
 }
 

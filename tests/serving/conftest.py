@@ -211,18 +211,22 @@ class Bank:
         shutil.copytree(self.folder, to)
         return Bank(to, self.keys)
 
+    def serve_by(self, workers: int) -> None:
+        """Say how many workers serve it; a machine busy with tests may be late with all else."""
+        (self.folder / "service.yaml").write_text(
+            f"service: {{deadline_s: 10, read_budget_s: 5, drain_s: 0, workers: {workers}}}\n"
+        )
+
 
 @pytest.fixture(scope="session")
 def bank(tmp_path_factory) -> Bank:
     folder = tmp_path_factory.mktemp("bank")
     train_release(folder / "release")
     publish(folder / "online.sqlite", FEATURES, AS_OF, hand_written(), TAGS)
-    # A machine that runs tests on all its cores may be late; what is late is tested by itself.
-    (folder / "service.yaml").write_text(
-        "service: {deadline_s: 10, read_budget_s: 5, drain_s: 0, workers: 1}\n"
-    )
     work = WorkFolder(folder)
-    return Bank(folder, write_trial_keys(work.keys, work.trial_keys))
+    made = Bank(folder, write_trial_keys(work.keys, work.trial_keys))
+    made.serve_by(1)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -392,8 +396,7 @@ def workers(bank, address, tmp_path, monkeypatch) -> Iterator[list[Recommender]]
 @pytest.fixture(scope="session")
 def service(bank, tmp_path_factory) -> Iterator[RunningService]:
     own = bank.copy(tmp_path_factory.mktemp("served") / "work")
-    settings = own.folder / "service.yaml"
-    settings.write_text(settings.read_text().replace("workers: 1", "workers: 2"))
+    own.serve_by(2)
     running = start_service(own)
     yield running
     everybody = running.processes()

@@ -10,6 +10,7 @@ from typing import Any
 from serving import metrics
 from serving.errors import PROBLEM_TYPE, RequestRefused, problem_body
 from serving.keys import VERBS, Key, KeyRing, Verb
+from serving.neighbours import Neighbours
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,8 +47,11 @@ class Room:
     again at once, thousands of times a second, took four fifths of the time of those inside.
     """
 
-    def __init__(self, app: App, max_concurrency: int, deadline_s: float) -> None:
+    def __init__(
+        self, app: App, max_concurrency: int, deadline_s: float, neighbours: Neighbours
+    ) -> None:
         self.app = app
+        self.neighbours = neighbours
         self.most = max_concurrency
         self.deadline_s = deadline_s
         self.limit = float(min(FIRST_LIMIT, max_concurrency))
@@ -75,14 +79,17 @@ class Room:
                 await send(message)
             return
         begun = time.monotonic()
-        self._inside += 1
-        metrics.show_inside(self._inside)
+        self._moved(1)
         try:
             await self.app(scope, receive, send)
         finally:
             self._adapt(begun, time.monotonic())
-            self._inside -= 1
-            metrics.show_inside(self._inside)
+            self._moved(-1)
+
+    def _moved(self, more: int) -> None:
+        self._inside += more
+        metrics.show_inside(self._inside)
+        self.neighbours.show(self._inside)
 
     async def _held(self) -> None:
         if self._waiting is None:

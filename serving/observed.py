@@ -12,6 +12,7 @@ from serving.draining import Drain
 from serving.keys import Key
 from serving.logs import FACTS, Pseudonyms
 from serving.middleware import CALLER, PROBES, App, Message, Receive, Scope, Send
+from serving.neighbours import Neighbours
 from serving.passage import PASSAGE, Passage
 
 logger = logging.getLogger("onepoint.serving")
@@ -24,7 +25,7 @@ class Observed:
     """ASGI middleware that times a request, and counts and logs it after its answer went out.
 
     ``watch`` gets what was decided for each request, after its answer went out too. While ``drain``
-    has begun, answers close their connections.
+    has begun, or one of the ``neighbours`` is less busy, answers close their connections.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Observed:
         app: App,
         pseudonyms: Pseudonyms,
         drain: Drain,
+        neighbours: Neighbours,
         watch: Callable[[Passage], None],
     ) -> None:
         self.app = app
         self.pseudonyms = pseudonyms
         self.drain = drain
+        self.neighbours = neighbours
         self.watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +59,7 @@ class Observed:
                 more = []
                 if len(passage.decision_ids) == 1:
                     more.append((DECISION_HEADER, passage.decision_ids[0].encode("ascii")))
-                if self.drain.begun:
+                if self.drain.begun or self.neighbours.less_busy():
                     more.append((b"connection", b"close"))
                 message = {**message, "headers": [*message["headers"], *more]}
             await send(message)

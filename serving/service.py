@@ -28,6 +28,7 @@ from serving.following import Follower
 from serving.keys import KeyRing
 from serving.logs import Pseudonyms, pseudonym_key, write_json_lines
 from serving.middleware import PROBES, App, Gate, Receive, Room, Send
+from serving.neighbours import Neighbours
 from serving.observed import Observed
 from serving.passage import Passage
 from serving.startup import (
@@ -114,8 +115,8 @@ class OnePointService:
         leave_with(SUPERVISOR)
         try:
             start = start_from_environment()
+            worker = bentoml.server_context.worker_index or 1
             if CONFIG.one_core:
-                worker = bentoml.server_context.worker_index or 1
                 keep_to_one_core(worker, str(start.work.path))
             keys = KeyRing(start.work.keys)
             pseudonyms = Pseudonyms(pseudonym_key(start.work.pseudonym_key))
@@ -132,8 +133,9 @@ class OnePointService:
         gate = Gate(build_app(self._recommender), keys, CONFIG.max_body_bytes, CONFIG.deadline_s)
         self._follower = None if start.without_release else Follower(self._recommender, start.work)
         watch = self._follower.watch if self._follower else _watch_nothing
-        observed = Observed(gate, pseudonyms, self._drain, watch)
-        DOOR.ours = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s)
+        self._neighbours = Neighbours(start.work.neighbours, worker, CONFIG.workers)
+        observed = Observed(gate, pseudonyms, self._drain, self._neighbours, watch)
+        DOOR.ours = Room(observed, CONFIG.max_concurrency, CONFIG.deadline_s, self._neighbours)
         # A full collection stops every request for 80-200 ms; what is loaded now is never garbage.
         gc.collect()
         gc.freeze()
@@ -147,6 +149,7 @@ class OnePointService:
         """Write what waits, then close the files."""
         if self._follower:
             self._follower.stop()
+        self._neighbours.leave()
         self._recommender.close()
         metrics.leave()
 

@@ -28,6 +28,7 @@ from features.state import (
     Owner,
     RiskAssessment,
 )
+from serving import releases
 from serving.config import CATALOGS, ROOT, WorkFolder, load_service_config
 from serving.recommender import Recommender
 from serving.startup import choose_start, open_recommender
@@ -285,6 +286,14 @@ class RunningService:
         """The supervisor and its workers, which have sessions of their own."""
         supervisor = psutil.Process(self.process.pid)
         return [supervisor, *supervisor.children(recursive=True)]
+
+    def loaded(self, number: int) -> list[int]:
+        """Wait until so many workers have loaded the release; their process ids."""
+        until = time.monotonic() + 60
+        while len(found := releases.workers(WorkFolder(self.bank.folder))) < number:
+            assert time.monotonic() < until, found
+            time.sleep(0.1)
+        return [one.pid for one in found]
 
     def kill(self) -> None:
         """`kill -9`, as a power cut would; the workers first, so that none can finish anything."""

@@ -12,7 +12,7 @@ import pytest
 from serving.config import WorkFolder
 from serving.cores import keep_to_one_core, use_every_core
 from serving.following import Follower
-from serving.releases import open_scorer, workers
+from serving.releases import open_scorer
 from serving.shadow import Shadow
 from serving.stores.decisions import DecisionStore
 
@@ -105,12 +105,9 @@ def test_each_worker_answers_on_a_core_of_its_own(bank, tmp_path, serve, setting
     )
     service = serve(own)
     try:
-        until = time.monotonic() + 60
-        while len(found := workers(WorkFolder(own.folder))) < number:
-            assert time.monotonic() < until, found
-            time.sleep(0.1)
         # of a process, its main thread, which answers
-        answering = [frozenset(psutil.Process(one.pid).cpu_affinity()) for one in found]
+        found = service.loaded(number)
+        answering = [frozenset(psutil.Process(pid).cpu_affinity()) for pid in found]
         assert list(map(len, answering)) == [cores] * number
         assert len(set(answering)) == min(number, len(ALLOWED))
     finally:

@@ -8,6 +8,7 @@ import pytest
 from serving.app import build_app
 from serving.keys import VERBS, KeyRing
 from serving.middleware import CALLER, HELD_S, Gate, Room, verb_of
+from serving.neighbours import Neighbours
 from serving.trial_keys import write_trial_keys
 
 
@@ -36,6 +37,12 @@ def scope(gate):
         return {"type": "http", "method": method, "path": path, "headers": raw}
 
     return make
+
+
+@pytest.fixture
+def alone(tmp_path) -> Neighbours:
+    """The only worker there is."""
+    return Neighbours(tmp_path / "workers" / "inside", 1, 1)
 
 
 async def call(app, of, body=b"{}", pause=None):
@@ -93,7 +100,7 @@ def test_a_body_that_does_not_come_is_408(gate, scope):
     assert said["errors"][0]["place"] == "body"
 
 
-def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
+def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in(alone):
     """Nothing of who is sent away is read: neither key nor type nor body."""
     anybody = {"type": "http", "method": "POST", "path": "/v1/recommend", "headers": []}
     release = asyncio.Event()
@@ -103,7 +110,7 @@ def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
         await echo(of, receive, send)
 
     async def crowd():
-        door = Room(waiting, max_concurrency=2, deadline_s=5)
+        door = Room(waiting, 2, 5, alone)
         inside = [asyncio.create_task(call(door, anybody)) for _ in range(2)]
         await asyncio.sleep(0.05)
         turned_away = await call(door, anybody)
@@ -119,14 +126,14 @@ def test_more_requests_than_there_is_room_for_are_sent_away_and_later_let_in():
     assert after[0] == 200
 
 
-def test_who_is_sent_away_and_asks_again_at_once_is_held_up():
+def test_who_is_sent_away_and_asks_again_at_once_is_held_up(alone):
     """A crowd that knows no pause would take the time of those inside."""
 
     async def asked_again_for(seconds: float) -> int:
         async def inside(*_):
             await asyncio.sleep(5)
 
-        room = Room(inside, max_concurrency=1, deadline_s=5)
+        room = Room(inside, 1, 5, alone)
         request = {"type": "http", "method": "POST", "path": "/v1/recommend", "headers": []}
         first = asyncio.create_task(call(room, request))
         await asyncio.sleep(0)
@@ -140,9 +147,9 @@ def test_who_is_sent_away_and_asks_again_at_once_is_held_up():
     assert 1 <= asyncio.run(asked_again_for(4.5 * HELD_S)) <= 5
 
 
-def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again():
+def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again(alone):
     """One desk and always a crowd at the door: who is let in waits for all who are inside."""
-    room = Room(echo, max_concurrency=40, deadline_s=0.3)
+    room = Room(echo, 40, 0.3, alone)
     room.limit = 40.0
     now = 100.0
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import threading
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -221,10 +220,7 @@ def test_one_command_swaps_every_worker_and_goes_back(bank, tmp_path, serve, cha
                     errors.append(answer.text)
 
     try:
-        until = time.monotonic() + 60
-        while len(workers(WorkFolder(own.folder))) < 2:
-            assert time.monotonic() < until, "the second worker did not come"
-            time.sleep(0.1)
+        service.loaded(2)
         with ThreadPoolExecutor(2) as crowd:
             asking = [crowd.submit(load) for _ in range(2)]
             for _ in range(25 if FULL else 1):

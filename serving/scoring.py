@@ -155,12 +155,12 @@ class Scorer:
     ) -> list[Scores]:
         release, offers = self._release(), self._offers
         starts = release.p_start(x, threads)
-        amounts = release.expected_by_offer(x, offers, threads)
+        amounts = release.expected_by_offer(x, offers)
         for row, intent in enumerate(intents):
             if intent is not None and intent.amount_cny is not None:
                 amounts[row, offers.index(intent.offer)] = intent.amount_cny
         at = [tuple(map(one.__getitem__, offers)) for one in stages]
-        wanted = release.preference_by_offer(x, offers, at, amounts, threads)
+        wanted = release.preference_by_offer(x, offers, at, amounts)
         p_start = np.where(self._modelled, starts[:, self._start_column], self._usual_starts)
         amount = np.where(np.isnan(amounts), self._usual_amounts, amounts)
         preference = self._by_handle(wanted)

@@ -68,7 +68,7 @@ def test_an_offer_is_priced_from_the_features_or_by_the_catalog(recommender, mon
     stages = dict.fromkeys(catalog.offer_ids, "application")
     asked = []
 
-    def expected(x, offers, threads):
+    def expected(x, offers):
         asked.append((x[:, 0].tolist(), list(offers)))
         return np.array([[70_000.0 if offer == "fund_r2" else np.nan for offer in offers]])
 
@@ -84,9 +84,9 @@ def test_a_stated_amount_is_what_the_channel_is_chosen_for(recommender, monkeypa
     release, seen = recommender.scorer.release, []
     preference = release.preference_by_offer
 
-    def chosen(x, offers, stages, amounts, threads):
+    def chosen(x, offers, stages, amounts):
         seen.append(dict(zip(offers, amounts[0].tolist(), strict=True)))
-        return preference(x, offers, stages, amounts, threads)
+        return preference(x, offers, stages, amounts)
 
     monkeypatch.setattr(release, "preference_by_offer", chosen)
     fund = {"offer": "fund_r2", "stage": "application"}

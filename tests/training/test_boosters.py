@@ -6,7 +6,6 @@ import pytest
 
 from training.models import boosters
 from training.models.boosters import (
-    ContextBooster,
     contributions,
     merge,
     one_output,
@@ -113,31 +112,6 @@ def test_a_booster_without_any_split_merges_too(single, x):
     scores = raw_scores(merged, x, 2)
     assert np.array_equal(scores[:, 0], flat.predict(x, raw_score=True, num_threads=1))
     assert np.array_equal(scores[:, 1], single[1].predict(x, raw_score=True, num_threads=1))
-
-
-@pytest.mark.parametrize(("context", "few"), [(1, None), (1, 0), (3, 2), (3, 0), (FEATURES, 5)])
-def test_a_customer_is_scored_for_many_questions_as_for_each_alone(x, merged_text, context, few):
-    own, asked = x[:40, : FEATURES - context], x[40:47, FEATURES - context :]
-    found = ContextBooster(merged_text, context, few).raw_scores(own, asked)
-    assert found.shape == (40, 7, 3)
-    merged = lgb.Booster(model_str=merged_text)
-    for question in range(7):
-        rows = np.hstack([own, np.tile(asked[question], (40, 1))])
-        np.testing.assert_allclose(
-            found[:, question], raw_scores(merged, rows, 3), rtol=0, atol=1e-12
-        )
-
-
-def test_a_context_that_no_tree_reads_changes_nothing(x, single):
-    narrow = lgb.train(
-        {"objective": "regression", "verbosity": -1, "num_threads": 1},
-        lgb.Dataset(np.column_stack([x[:, 0], np.zeros(len(x))]), x[:, 0]),
-        5,
-    )
-    rows = np.column_stack([x[:9, 0], np.full(9, 7.0)])
-    found = ContextBooster(narrow.model_to_string(), 1).raw_scores(rows[:, :1], np.ones((2, 1)))
-    alone = narrow.predict(rows, raw_score=True, num_threads=1)
-    np.testing.assert_allclose(found[:, :, 0], np.column_stack([alone, alone]), atol=1e-12)
 
 
 def test_a_booster_asked_for_another_number_of_outputs_says_so(x, merged_text):

@@ -24,12 +24,14 @@ Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 # LightGBM's C API (`c_api.h`): numbers are doubles, row by row; what is predicted
 _FLOAT64, _ROW_MAJOR, _RAW_SCORE, _CONTRIB = 1, 1, 1, 3
+MOST_LEAVES = 64
+"""A bit each, of an integer (`training.models.packed`)."""
 
 
 class BoosterConfig(StrictConfig):
     """How a booster is grown, in LightGBM's own names."""
 
-    num_leaves: int = Field(default=7, ge=2)
+    num_leaves: int = Field(default=7, ge=2, le=MOST_LEAVES)
     learning_rate: float = Field(default=0.08, gt=0, le=1)
     max_rounds: int = Field(default=150, ge=1)
     early_stopping_rounds: int = Field(default=20, ge=1)
@@ -71,7 +73,8 @@ def trees_of(text: str) -> list[str]:
     return [match.group(1) + "\n" for match in _TREE.finditer(text)]
 
 
-def _header(text: str) -> dict[str, str]:
+def header_of(text: str) -> dict[str, str]:
+    """What a text model says before its trees."""
     head = text.split("\nTree=", 1)[0]
     return dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
 
@@ -103,7 +106,7 @@ def merge(texts: Sequence[str]) -> str:
     """
     per_output = [trees_of(text) for text in texts]
     objective = f"multiclassova num_class:{len(texts)} sigmoid:1"
-    return _write(_header(texts[0]), _interleaved(per_output), len(texts), objective)
+    return _write(header_of(texts[0]), _interleaved(per_output), len(texts), objective)
 
 
 def _interleaved(per_output: Sequence[Sequence[str]]) -> list[str]:
@@ -117,85 +120,10 @@ def _interleaved(per_output: Sequence[Sequence[str]]) -> list[str]:
 
 def one_output(text: str, output: int) -> str:
     """The trees of one output of a multi-output text booster, as a booster of its own."""
-    header = _header(text)
+    header = header_of(text)
     outputs = int(header["num_tree_per_iteration"])
     chosen = [tree for number, tree in enumerate(trees_of(text)) if number % outputs == output]
     return _write(header, chosen, 1, "regression")
-
-
-class ContextBooster:
-    """Scores a customer for many questions at once; the last columns say what is asked about.
-
-    The booster is taken apart: trees that never split on the context give a customer the same leaf
-    whatever is asked, so they are walked once a customer and not once a question. Of the channels'
-    trees that is half, of the amounts' two in three. Those that read nothing of the context but the
-    column ``few`` (counted in the context), where the same few values come again and again, are
-    walked once a value: a tenth. The sums are the booster's own, added in another order (1e-15 of a
-    log-odds).
-    """
-
-    def __init__(self, text: str, context: int, few: int | None = None) -> None:
-        header = _header(text)
-        self._width = int(header["max_feature_idx"]) + 1
-        self._context = context
-        self._few = few
-        self._outputs = int(header["num_tree_per_iteration"])
-        first = self._width - context
-        parts: list[list[list[str]]] = [[[] for _ in range(self._outputs)] for _ in range(3)]
-        own, of_few, asking = parts
-        for number, tree in enumerate(trees_of(text)):
-            reads = {one - first for one in _features_of(tree) if one >= first}
-            part = own if not reads else of_few if reads == {few} else asking
-            part[number % self._outputs].append(tree)
-        narrow = {**header, "max_feature_idx": str(first - 1)}
-        for listed in ("feature_names", "feature_infos"):
-            narrow[listed] = " ".join(header[listed].split(" ")[:first])
-        self._own = _booster(narrow, own)
-        self._of_few, self._asking = _booster(header, of_few), _booster(header, asking)
-
-    def raw_scores(self, x: Matrix, asked: npt.NDArray[np.float64], threads: int = 1) -> Matrix:
-        """Raw scores (n, m, outputs) of rows (n, F), each for m questions.
-
-        ``asked`` holds the context columns, shape (n, m, context) or what broadcasts to it.
-        """
-        n, m = len(x), asked.shape[-2]
-        asked = np.broadcast_to(asked, (n, m, self._context))
-        scores = np.zeros((n, m, self._outputs))
-        if self._asking is not None:
-            scores += self._walked(self._asking, x, asked, threads)
-        if self._of_few is not None and self._few is not None:
-            values, place = np.unique(asked[:, :, self._few], return_inverse=True)
-            each = np.zeros((len(values), self._context))
-            each[:, self._few] = values
-            once = self._walked(self._of_few, x, each, threads)
-            scores += once[np.arange(n)[:, None], place.reshape(n, m)]
-        if self._own is not None:
-            scores += raw_scores(self._own, x, self._outputs, threads)[:, None, :]
-        return scores
-
-    def _walked(
-        self, booster: lgb.Booster, x: Matrix, asked: npt.NDArray[np.float64], threads: int
-    ) -> npt.NDArray[np.float64]:
-        n, m = len(x), asked.shape[-2]
-        stacked = np.empty((n, m, self._width))
-        stacked[:, :, : -self._context] = x[:, None, :]
-        stacked[:, :, -self._context :] = asked
-        rows = stacked.reshape(n * m, self._width)
-        return raw_scores(booster, rows, self._outputs, threads).reshape(n, m, -1)
-
-
-def _features_of(tree: str) -> list[int]:
-    """The columns that a tree splits on."""
-    line = next(one for one in tree.splitlines() if one.startswith("split_feature="))
-    return [int(one) for one in line.partition("=")[2].split()]
-
-
-def _booster(header: dict[str, str], per_output: Sequence[Sequence[str]]) -> lgb.Booster | None:
-    """A booster of the trees of each output; None where there is no tree at all."""
-    trees = _interleaved(per_output)
-    if not trees:
-        return None
-    return lgb.Booster(model_str=_write(header, trees, len(per_output), header["objective"]))
 
 
 def raw_scores(booster: lgb.Booster, x: Matrix, outputs: int, threads: int = 1) -> Matrix:

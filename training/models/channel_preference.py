@@ -18,13 +18,14 @@ from pydantic import Field
 
 from features.config import StrictConfig
 from training.models.boosters import (
+    MOST_LEAVES,
     BoosterConfig,
-    ContextBooster,
     contributions,
     one_output,
     raw_scores,
 )
 from training.models.calibration import SoftmaxCalibrator
+from training.models.packed import PackedBooster
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -42,7 +43,7 @@ class ChannelPreferenceConfig(BoosterConfig):
     118,000, 20,000 reach an accuracy of 0.656 and 60,000 of 0.662).
     """
 
-    num_leaves: int = Field(default=15, ge=2)
+    num_leaves: int = Field(default=15, ge=2, le=MOST_LEAVES)
     learning_rate: float = Field(default=0.12, gt=0, le=1)
     max_rounds: int = Field(default=80, ge=1)
     early_stopping_rounds: int = Field(default=15, ge=1)
@@ -88,8 +89,8 @@ class ChannelPreferenceModel:
         self._coded: dict[tuple[str, ...], Vector] = {}
 
     @cached_property
-    def _by_offer(self) -> ContextBooster:
-        return ContextBooster(self.text_, len(CONTEXT), CONTEXT.index("stage"))
+    def _by_offer(self) -> PackedBooster:
+        return PackedBooster(self.text_, len(CONTEXT))
 
     @property
     def boosters(self) -> list[lgb.Booster]:
@@ -172,7 +173,6 @@ class ChannelPreferenceModel:
         offers: tuple[str, ...],
         stages: Sequence[tuple[str, ...]],
         amount_cny: Matrix,
-        threads: int = 1,
     ) -> npt.NDArray[np.float64]:
         """Probabilities (n, O, C): every customer's for each of ``offers``; as `predict`'s.
 
@@ -182,7 +182,7 @@ class ChannelPreferenceModel:
         asked[:, :, 0] = self._codes(self.learned_.offers, offers)
         asked[:, :, 1] = [self._codes(self.learned_.stages, one) for one in stages]
         asked[:, :, 2] = amount_cny
-        return self.learned_.calibrator.apply(self._by_offer.raw_scores(x, asked, threads))
+        return self.learned_.calibrator.apply(self._by_offer.raw_scores(x, asked))
 
     def _codes(self, coded: tuple[str, ...], names: tuple[str, ...]) -> Vector:
         """Codes of names, (len(names),); remembered, for customers are mostly at the same ones."""

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from features.config import StrictConfig
-from training.models.boosters import BoosterConfig, ContextBooster, raw_scores
+from training.models.boosters import BoosterConfig, raw_scores
+from training.models.packed import PackedBooster
 from training.models.rates import TierAmounts, tiers
 
 Matrix = npt.NDArray[np.float64]
@@ -92,8 +93,8 @@ class ExpectedAmountModel:
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
     @cached_property
-    def _by_offer(self) -> ContextBooster | None:
-        return ContextBooster(self.text_, 1) if self.text_ else None
+    def _by_offer(self) -> PackedBooster | None:
+        return PackedBooster(self.text_, 1) if self.text_ else None
 
     @property
     def boosters(self) -> list[lgb.Booster]:
@@ -177,7 +178,7 @@ class ExpectedAmountModel:
             amounts[tabled] = self._usual[usual[tabled], tiers(assets[tabled])]
         return amounts
 
-    def by_offer(self, x: Matrix, offers: tuple[str, ...], threads: int = 1) -> Matrix:
+    def by_offer(self, x: Matrix, offers: tuple[str, ...]) -> Matrix:
         """Amounts (n, O) in CNY: every customer's for each of ``offers``; numbers as `predict`'s.
 
         The customer's features are laid out once, and what is true of the offers is remembered.
@@ -187,7 +188,7 @@ class ExpectedAmountModel:
             plan = self._plans[offers] = self._plan(offers)
         amounts = np.full((len(x), len(offers)), np.nan)
         if self._by_offer is not None and len(plan.modelled):
-            scores = self._by_offer.raw_scores(x, plan.codes[:, None], threads)
+            scores = self._by_offer.raw_scores(x, plan.codes[:, None])
             amounts[:, plan.modelled] = plan.medians * np.exp(scores[:, :, 0])
         if len(plan.tabled):
             column = self.learned_.assets_column

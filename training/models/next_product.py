@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from features.config import StrictConfig
 from training.models.boosters import (
-    ContextBooster,
     contributions,
     merge,
     one_output,
     raw_scores,
 )
 from training.models.calibration import PlattCalibrator
+from training.models.packed import PackedBooster
 from training.models.season import MONTHS, Season
 from training.models.start_learner import (
     Fitted,
@@ -132,7 +132,7 @@ class NextProductModel:
         self.pooled_text_ = pooled_text
         self._merged = lgb.Booster(model_str=merged_text) if merged_text else None
         self._pooled = lgb.Booster(model_str=pooled_text) if pooled_text else None
-        self._by_product = ContextBooster(pooled_text, 1) if pooled_text else None
+        self._by_product = PackedBooster(pooled_text, 1) if pooled_text else None
         self._apart: dict[str, lgb.Booster] = {}
         self._position = {product: place for place, product in enumerate(learned.products)}
         self._own_columns = np.array([self._position[one] for one in learned.merged], np.int64)
@@ -238,7 +238,7 @@ class NextProductModel:
         if self._by_product is not None:
             codes = np.arange(float(len(learned.pooled)))[:, None]
             for first in range(0, len(x), TOGETHER):
-                scores = self._by_product.raw_scores(x[first : first + TOGETHER], codes, threads)
+                scores = self._by_product.raw_scores(x[first : first + TOGETHER], codes)
                 raw[first : first + TOGETHER, self._pooled_columns] = scores[:, :, 0]
         return np.asarray(raw + self._log_rates)
 

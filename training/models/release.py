@@ -173,9 +173,9 @@ class Release:
         amounts = self._amounts.told_or_expected(told, x, offers, threads)
         return self.channel_preference.predict(x, offers, stages, amounts, threads)
 
-    def expected_by_offer(self, x: Matrix, offers: tuple[str, ...], threads: int = 1) -> Matrix:
+    def expected_by_offer(self, x: Matrix, offers: tuple[str, ...]) -> Matrix:
         """Expected amounts (CNY) of each of ``offers`` for each row, (n, O); NaN: the catalog's."""
-        return self._amounts.by_offer(x, offers, threads)
+        return self._amounts.by_offer(x, offers)
 
     def preference_by_offer(
         self,
@@ -183,13 +183,12 @@ class Release:
         offers: tuple[str, ...],
         stages: Sequence[tuple[str, ...]],
         amounts_cny: Matrix,
-        threads: int = 1,
     ) -> npt.NDArray[np.float64]:
         """Probabilities of each channel, (n, O, choice_channels); offer j is at ``stages[i][j]``.
 
         ``amounts_cny`` (n, O) are told or expected (`expected_by_offer`).
         """
-        return self.channel_preference.by_offer(x, offers, stages, amounts_cny, threads)
+        return self.channel_preference.by_offer(x, offers, stages, amounts_cny)
 
     def completion(self, offer: str, stage: str, channel: str) -> float:
         """Share of begun journeys that get done if handled there, 0–1."""

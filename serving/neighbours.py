@@ -11,9 +11,6 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-CLEARLY = 2
-"""Requests more than another has: with one more, closing would only change who has it."""
-
 
 class Neighbours:
     """A file of a byte a worker that all of them have in their memory: 0 while one is not there.
@@ -36,9 +33,12 @@ class Neighbours:
         self._inside[self._own] = min(inside + 1, 255)
 
     def less_busy(self) -> bool:
-        """Say whether another worker has clearly less to do."""
-        own = self._inside[self._own] - CLEARLY
-        return any(0 < self._inside[one] <= own for one in self._others)
+        """Say whether another worker would have less than half of this one's with one more.
+
+        What matters is that none is idle; who shares out more evenly opens connections for nothing.
+        """
+        half = (self._inside[self._own] - 1) // 2
+        return any(0 < self._inside[one] <= half for one in self._others)
 
     def leave(self) -> None:
         """Be gone for the others."""

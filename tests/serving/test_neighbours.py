@@ -18,16 +18,16 @@ def three(tmp_path):
     return Neighbours(file, 1, 3), Neighbours(file, 3, 3)
 
 
-def test_who_has_clearly_more_inside_than_another_is_told_so(three):
+def test_who_has_twice_as_much_as_another_would_have_with_one_more_is_told_so(three):
     first, last = three
-    for inside, less_busy in [(0, False), (1, False), (2, True), (9, True)]:
-        first.show(inside)
-        assert first.less_busy() is less_busy, inside
+    for own, other, less_busy in [
+        (0, 0, False), (1, 0, False), (2, 0, True), (9, 0, True),
+        (3, 1, False), (4, 1, True), (17, 8, False), (18, 8, True), (18, 18, False),
+    ]:  # fmt: skip
+        first.show(own)
+        last.show(other)
+        assert first.less_busy() is less_busy, (own, other)
         assert not last.less_busy()
-    last.show(7)
-    assert first.less_busy()
-    last.show(8)
-    assert not first.less_busy()
 
 
 def test_more_than_a_byte_holds_is_as_much_as_it_holds(three):

@@ -18,6 +18,7 @@ from experiments.benchmarks.recommend import bench_recommend
 from experiments.benchmarks.recommend_vs_tutorial import bench_recommend_vs_tutorial
 from experiments.benchmarks.small import (
     bench_merged_booster,
+    bench_packed_booster,
     bench_simulate,
     bench_truth,
 )
@@ -28,6 +29,7 @@ Result = dict[str, Any]
 
 BENCHMARKS: dict[str, Callable[[float], Result]] = {
     "merged_booster": bench_merged_booster,
+    "packed_booster": bench_packed_booster,
     "simulate_20k": bench_simulate,
     "training_vs_lightgbm": bench_training_vs_lightgbm,
     "publish": bench_publish,

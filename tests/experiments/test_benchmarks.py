@@ -16,13 +16,14 @@ from experiments import truth_study
 from experiments.benchmarks import BENCHMARKS, decisions
 
 SCALES = {
-    "merged_booster": 0.3, "training_vs_lightgbm": 0.1,
+    "merged_booster": 0.3, "packed_booster": 0.3, "training_vs_lightgbm": 0.1,
     "features_vs_pandas": 0.002, "features_growth": 0.002, "features_100m": 0.001,
 }  # fmt: skip
 OF_THE_SERVICE = ("recommend", "recommend_vs_tutorial")
 """They serve a bank: tested with the one of tests/serving."""
 TOLD = {
     "merged_booster": {"merged_ms", "single_ms", "single_to_merged"},
+    "packed_booster": {"packed_ms", "lightgbm_ms", "one", "one_cold", "64"},
     "simulate_20k": {"rows", "seconds", "copy_seconds", "simulate_to_copy"},
     "training_vs_lightgbm": {"ratio", "fit_seconds", "fit_peak_gb", "lightgbm_peak_gb"},
     "publish": {"customers_per_s", "read_sqlite_p50_ms", "read_redis_p50_ms"},

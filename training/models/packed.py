@@ -19,7 +19,7 @@ from training.models.boosters import MOST_LEAVES, header_of, trees_of
 Matrix = npt.NDArray[np.float64]
 Array = npt.NDArray[np.float64]
 Masks = npt.NDArray[np.unsignedinteger]
-TOGETHER = 32_768
+TOGETHER = 16_384
 """Leaves that are looked up at once: so few that they stay in the cache."""
 # LightGBM's bits of `decision_type`: split by category, a hole goes left, what counts as a hole
 _CATEGORICAL, _HOLE_LEFT, _HOLES = 1, 2, 12

@@ -22,7 +22,8 @@ class Neighbours:
     def __init__(self, file: Path, worker: int, workers: int) -> None:
         file.parent.mkdir(exist_ok=True)
         with file.open("ab") as opened:
-            opened.truncate(max(workers, mmap.PAGESIZE))
+            # written and not only announced: a disk that is full says so here, not by a signal
+            opened.write(bytes(max(0, mmap.PAGESIZE - opened.tell())))
         with file.open("r+b") as opened:
             self._inside = mmap.mmap(opened.fileno(), 0)
         self._own, self._others = worker - 1, [one for one in range(workers) if one != worker - 1]

@@ -61,7 +61,7 @@ class WorkFolder:
         self.release = path / "release"
         self.previous_release = path / "release.previous"
         self.workers = path / "workers"
-        self.neighbours = path / "workers" / "inside"
+        self.neighbours = self.workers / "inside"
         self.shadows = path / "shadows"
         self.online = path / "online.sqlite"
         self.keys = Path(os.environ.get(KEYS_FILE_VARIABLE) or path / "keys.yaml")

@@ -34,7 +34,7 @@ class Neighbours:
         self._inside[self._own] = min(inside + 1, 255)
 
     def less_busy(self) -> bool:
-        """Say whether another worker would have less than half of this one's with one more.
+        """Say whether another worker would have at most half of this one's with one more.
 
         What matters is that none is idle; who shares out more evenly opens connections for nothing.
         """

@@ -98,8 +98,3 @@ def test_connections_that_one_worker_has_are_shared_by_all(service):
     assert before == [12, 0]
     by_worker = [sum(one) for one in zip(*while_asking, strict=True)]
     assert min(by_worker) >= sum(by_worker) / 5, while_asking
-
-
-def test_the_file_is_made_where_there_is_none(tmp_path):
-    Neighbours(tmp_path / "workers" / "inside", 2, 2)
-    assert (tmp_path / "workers" / "inside").stat().st_size > 0

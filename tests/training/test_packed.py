@@ -6,6 +6,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from training.errors import ReleaseError
 from training.models.boosters import merge, raw_scores, trees_of
 from training.models.packed import PackedBooster
 
@@ -119,12 +120,12 @@ def test_a_context_that_no_tree_reads_changes_nothing(x):
 @pytest.mark.parametrize(
     ("leaves", "options", "said"),
     [
-        (65, {}, "a tree of 65 leaves; 64 at most"),
+        (65, {}, "a tree of 65 leaves; train with `num_leaves` of 64 at most"),
         (7, {"zero_as_missing": True}, "takes noughts for holes"),
         (7, {"linear_tree": True}, "linear leaves"),
     ],
 )
 def test_trees_of_another_make_are_refused(x, leaves, options, said):
     text = booster(np.abs(x), leaves, min_data_in_leaf=1, **options).model_to_string()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ReleaseError, match=said):
         PackedBooster(text, 1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from training.errors import ReleaseError
 from training.models.boosters import MOST_LEAVES, header_of, trees_of
 
 Matrix = npt.NDArray[np.float64]
@@ -24,7 +25,8 @@ TOGETHER = 16_384
 # LightGBM's bits of `decision_type`: split by category, a hole goes left, what counts as a hole
 _CATEGORICAL, _HOLE_LEFT, _HOLES = 1, 2, 12
 _NO_HOLES, _NAN_HOLES = 0, 8
-_HOLE_STANDS_FOR = _BELOW, _ABOVE, _NOUGHT = (-np.inf, np.nan, 0.0)
+_BELOW, _ABOVE, _NOUGHT = range(3)
+_HOLE_STANDS_FOR = (-np.inf, np.nan, 0.0)
 """At most every threshold, at most none (some are infinite), or nought."""
 
 
@@ -40,7 +42,7 @@ class PackedBooster:
 
     Raises
     ------
-    ValueError
+    ReleaseError
         Trees with more leaves, linear ones, or such as take noughts for holes.
     """
 
@@ -51,7 +53,9 @@ class PackedBooster:
         trees = [_Tree.of(one) for one in trees_of(text)]
         most = max(len(one.leaves) for one in trees)
         if most > MOST_LEAVES:
-            raise ValueError(f"a tree of {most} leaves; {MOST_LEAVES} at most can be packed")
+            raise ReleaseError(
+                f"a tree of {most} leaves; train with `num_leaves` of {MOST_LEAVES} at most"
+            )
         kinds = (np.uint8, np.uint16, np.uint32, np.uint64)
         kind = next(one for one in kinds if most <= 8 * np.dtype(one).itemsize)
         every = kind(2**most - 1)
@@ -73,8 +77,7 @@ class PackedBooster:
         self._every, self._right = every, np.full(shape, every)
         for number, splits in enumerate(own):
             for place, split in enumerate(splits):
-                holes = _HOLE_STANDS_FOR.index(split.hole)
-                self._read[place, number] = split.column + holes * self._width
+                self._read[place, number] = split.column + split.hole * self._width
                 self._threshold[place, number] = split.threshold
                 self._right[place, number] = every & ~kind(split.ruled_out)
         leaves = np.zeros((len(trees), most))
@@ -119,13 +122,13 @@ class PackedBooster:
 class _Split:
     """Where a tree forks: left where a number is at most the threshold, or a code among some.
 
-    ``hole`` stands for a number that is missing; ``ruled_out`` are the leaves that its right turn
-    rules out, a bit each.
+    ``hole`` says what stands for a number that is missing; ``ruled_out`` are the leaves that its
+    right turn rules out, a bit each.
     """
 
     column: int
     threshold: float
-    hole: float
+    hole: int
     categories: frozenset[int] | None
     ruled_out: int
 
@@ -142,7 +145,7 @@ class _Tree:
         """Read the body of a tree of a text booster."""
         told = dict(line.split("=", 1) for line in text.splitlines() if line)
         if told["is_linear"] != "0":
-            raise ValueError("a tree with linear leaves cannot be packed")
+            raise ReleaseError("a tree with linear leaves; train without `linear_tree`")
         columns, kinds, left, right, bounds, words = (
             [int(one) for one in told.get(name, "").split()]
             for name in (
@@ -181,12 +184,14 @@ def _codes(words: Sequence[int]) -> frozenset[int]:
     )
 
 
-def _hole(decision_type: int) -> float:
+def _hole(decision_type: int) -> int:
     holes = decision_type & _HOLES
     if holes == _NO_HOLES:
         return _NOUGHT
     if holes != _NAN_HOLES:
-        raise ValueError("a booster that takes noughts for holes cannot be packed")
+        raise ReleaseError(
+            "a booster that takes noughts for holes; train without `zero_as_missing`"
+        )
     return _BELOW if decision_type & _HOLE_LEFT else _ABOVE
 
 
@@ -209,7 +214,10 @@ class _Column:
             if split.categories is not None:
                 left = np.isin(np.arange(len(self._rows)), list(split.categories))
             else:
-                left = np.array([*self._edges, np.inf, split.hole]) <= split.threshold
+                left = (
+                    np.array([*self._edges, np.inf, _HOLE_STANDS_FOR[split.hole]])
+                    <= split.threshold
+                )
             self._rows[~left, number] &= every & ~every.dtype.type(split.ruled_out)
 
     def masks(self, values: Array) -> Masks:

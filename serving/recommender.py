@@ -87,7 +87,8 @@ class Recommender:
         """
         self._check_request(request)
         stored = await self._answered_or_new(request, audience)
-        if stored.request_sha256 != _fingerprint(request, audience):
+        repeated = request.request_id is not None
+        if repeated and stored.request_sha256 != _fingerprint(request, audience):
             raise RequestRefused.at(
                 409,
                 "request_id",
@@ -232,7 +233,7 @@ class Recommender:
             audience=audience,
             channel=request.channel,
             as_of=as_of,
-            record=record.model_dump_json().encode("utf-8"),
+            record=record.to_bytes(),
             answer=answer_bytes(record, self.rules),
         )
         return stored, self._places(record)

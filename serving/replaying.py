@@ -68,9 +68,9 @@ def replay(stored: StoredDecision, rules: Rulebook) -> Replay:
     if then != now or record.inputs.channel not in rules.catalog.channel_by_id:
         return Replay(stored.decision_id, "record: the catalog of now has other channels", others)
     again = decided_again(record, rules)
-    difference = first_difference(
-        "record", stored.record, again.model_dump_json().encode("utf-8")
-    ) or first_difference("answer", stored.answer, answer_bytes(again, rules))
+    difference = first_difference("record", stored.record, again.to_bytes()) or first_difference(
+        "answer", stored.answer, answer_bytes(again, rules)
+    )
     return Replay(stored.decision_id, difference, others)
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 
+from pydantic import TypeAdapter
+
 from serving.contract import (
     Audience,
     Exclusion,
@@ -34,6 +36,7 @@ from serving.decide.rulebook import Rulebook
 from serving.decide.triggers import day_in_words
 from serving.decide.why_first import why_first
 
+_ANSWER = TypeAdapter(RecommendResponse)  # gives bytes, and not text to be encoded again
 TOLD_INSIDE = (
     "p_start", "p_start_is", "preference", "completion", "expected_amount_cny", "value_cny",
     "experience", "score", "propensity",
@@ -83,7 +86,7 @@ def answer_bytes(
     record: DecisionRecord, rules: Rulebook, audience: Audience | None = None
 ) -> bytes:
     """Render the answer as it is stored and sent: what an audience may not see is absent."""
-    return answer(record, rules, audience).model_dump_json(exclude_defaults=True).encode("utf-8")
+    return _ANSWER.dump_json(answer(record, rules, audience), exclude_defaults=True)
 
 
 def _no_contact(record: DecisionRecord) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import model_validator
+from pydantic import TypeAdapter, model_validator
 
 from features.catalog import Mode, OfferKind, Stage
 from features.config import StrictConfig
@@ -249,3 +249,10 @@ class DecisionRecord(StrictConfig):
 
     inputs: DecisionInputs
     decision: Decision
+
+    def to_bytes(self) -> bytes:
+        """Write it as it is stored, and as a replay must write it again."""
+        return _WRITTEN.dump_json(self)
+
+
+_WRITTEN = TypeAdapter(DecisionRecord)  # gives bytes; `model_dump_json` decodes them to text first

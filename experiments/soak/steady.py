@@ -127,6 +127,8 @@ def _told(
         "events": len(told.events),
         "errors": errors,
         "problems": heard.problems,
+        "turned_away": heard.turned_away,
+        "stalls": heard.stalls,
         "lost": missing,
         "resident_mb": round(resident[0], 1),
         "growth_mb": round(growth, 1),

@@ -98,8 +98,8 @@ class Reading:
         self._log = Patience("decision store", config.read_budget_s)
 
     def close(self) -> None:
-        """Let the threads go that read."""
-        self._online.close()
+        """Let the threads go that read, and the online store by its own."""
+        self._online.close(self.customers.close)
         self._log.close()
 
     def ask(self, request: RecommendRequest, as_of: datetime) -> Asked:

@@ -71,7 +71,6 @@ class Recommender:
     def close(self) -> None:
         """Write what waits, then let go of the files."""
         self._reading.close()
-        self.customers.close()
         self.store.close()
 
     async def recommend(self, request: RecommendRequest, audience: Audience) -> bytes:

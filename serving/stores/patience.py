@@ -34,6 +34,7 @@ class Patience:
         self._begun: float | None = None
         """When the present read began; None where there is none."""
         self._rests_until = 0.0
+        self._closing = False
 
     async def read(self, job: Callable[[], Read]) -> Read:
         """Run ``job`` and give what it gives; `TooSlowError` where that takes too long."""
@@ -46,6 +47,8 @@ class Patience:
         return partial(self._wait, self._thread.submit(self._run, job))
 
     def _run(self, job: Callable[[], Read]) -> Read:
+        if self._closing:
+            raise TooSlowError(f"{self.name}: closed before it was read")
         self._begun = time.monotonic()
         try:
             return job()
@@ -80,6 +83,13 @@ class Patience:
             future.cancel()  # where it has not begun
             raise
 
-    def close(self) -> None:
-        """Let the thread go; a read that hangs is not waited for."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def close(self, last: Callable[[], object] | None = None) -> None:
+        """Let the thread go, after ``last``; a read that hangs is not waited for.
+
+        ``last`` lets go of what was read from, in the thread that reads: a SQLite connection that
+        is closed under a read takes the process with it.
+        """
+        self._closing = True
+        if last is not None:
+            self._thread.submit(last)
+        self._thread.shutdown(wait=False)

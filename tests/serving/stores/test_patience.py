@@ -89,3 +89,24 @@ def test_a_read_that_nobody_waits_for_any_more_is_not_run(patience):
 
     asyncio.run(leave())
     assert ran == []
+
+
+def test_what_is_read_from_is_let_go_of_by_who_reads_it_after_the_present_read(hanging):
+    slow, begun, ended = hanging
+    patience, order = Patience("a store", budget_s=5.0), []
+
+    def read() -> None:
+        slow()
+        order.append("read")
+
+    patience.begin(read)
+    waiting = patience.begin(lambda: order.append("never"))
+    while not begun:
+        time.sleep(0.001)
+    patience.close(lambda: order.append(threading.current_thread().name))
+    assert order == []  # nobody waited for the read
+    ended.set()
+    patience._thread.shutdown(wait=True)
+    assert order == ["read", "onepoint-a store_0"]
+    with pytest.raises(TooSlowError, match="closed"):
+        asyncio.run(waiting())

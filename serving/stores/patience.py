@@ -84,11 +84,13 @@ class Patience:
             raise
 
     def close(self, last: Callable[[], object] | None = None) -> None:
-        """Let the thread go, after ``last``; a read that hangs is not waited for.
+        """Let the thread go, once, after ``last``; a read that hangs is not waited for.
 
         ``last`` lets go of what was read from, in the thread that reads: a SQLite connection that
         is closed under a read takes the process with it.
         """
+        if self._closing:
+            return
         self._closing = True
         if last is not None:
             self._thread.submit(last)

@@ -103,7 +103,8 @@ def test_what_is_read_from_is_let_go_of_by_who_reads_it_after_the_present_read(h
     waiting = patience.begin(lambda: order.append("never"))
     while not begun:
         time.sleep(0.001)
-    patience.close(lambda: order.append(threading.current_thread().name))
+    for _ in range(2):  # who is closed may be closed again
+        patience.close(lambda: order.append(threading.current_thread().name))
     assert order == []  # nobody waited for the read
     ended.set()
     patience._thread.shutdown(wait=True)

@@ -86,8 +86,8 @@ class Recommender:
         """
         self._check_request(request)
         stored = await self._answered_or_new(request, audience)
-        repeated = request.request_id is not None
-        if repeated and stored.request_sha256 != _fingerprint(request, audience):
+        may_repeat = request.request_id is not None
+        if may_repeat and stored.request_sha256 != _fingerprint(request, audience):
             raise RequestRefused.at(
                 409,
                 "request_id",

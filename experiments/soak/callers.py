@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,6 @@ WAIT_S = 0.1
 LOOK_S = 0.05
 STALLED_S = 0.1
 MOST_NOTED = 50
-DRAW = Callable[[], Call]
 
 
 @dataclass

@@ -104,7 +104,6 @@ class _Written:
                 None,
                 error,
                 dialect.loaded_dbapi.Error,
-                hide_parameters=True,
                 connection_invalidated=broken,
                 dialect=dialect,
             ) from error

@@ -285,3 +285,23 @@ def test_a_present_pinned_ahead_of_the_machine_is_still_the_present():
     ahead = datetime.now(UTC) + timedelta(days=9)
     assert Clock(ahead).latest() == ahead
     assert Clock(ahead - timedelta(days=99)).latest() > ahead - timedelta(days=10)
+
+
+def test_the_online_store_is_not_closed_under_a_read(recommender, monkeypatch):
+    """SQLite takes the process down then; the read itself is not waited for."""
+    began, may_end, order = threading.Event(), threading.Event(), []
+
+    def read(_: str) -> None:
+        began.set()
+        may_end.wait()
+        order.append("read")
+
+    monkeypatch.setattr(recommender.customers, "read", read)
+    monkeypatch.setattr(recommender.customers, "close", lambda: order.append("closed"))
+    recommender._reading.ask_for("C_PLAIN")
+    began.wait()
+    recommender.close()
+    told = [*order]
+    may_end.set()
+    recommender._reading._online._thread.shutdown(wait=True)
+    assert (told, order) == ([], ["read", "closed"])

@@ -20,6 +20,8 @@ from experiments.http_connection import BROKEN, Connection
 
 Result = TypeVar("Result")
 DEGRADED = b'"degraded":true'
+AT_ONCE = 16
+"""Arrivals that are late are sent so many at a time, and answers are looked at in between."""
 NO_ANSWER = 0
 """Status of a request whose connection broke."""
 
@@ -102,29 +104,33 @@ async def by_many(port: int, requests: Iterator[bytes], callers: int, seconds: f
 
 
 async def at_rate(
-    port: int, requests: Iterator[bytes], per_s: float, seconds: float, connections: int, seed: int
+    port: int, requests: Iterator[bytes], per_s: float, seconds: float, seed: int
 ) -> Told:
-    """Open loop: Poisson arrivals, ``per_s`` of them a second, over a pool of connections."""
+    """Open loop: Poisson arrivals, ``per_s`` of them a second, each over a connection that is free.
+
+    Where none is free another is opened, however many there are: arrivals that waited for one of a
+    pool would measure the pool.
+    """
     told = Told()
     random = np.random.default_rng(seed)
     gaps = random.exponential(1 / per_s, max(1, round(per_s * seconds)))
-    free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-    for _ in range(connections):
-        free.put_nowait(Connection(port))
+    free: list[Connection] = []
     begun = time.perf_counter()
 
     async def arrive(due: float) -> None:
-        connection = await free.get()
+        connection = free.pop() if free else Connection(port)
         await told.ask(connection, next(requests), due)
-        free.put_nowait(connection)
+        free.append(connection)
 
     async with asyncio.TaskGroup() as arriving:
-        for due in begun + np.cumsum(gaps):
-            await asyncio.sleep(due - time.perf_counter())
-            arriving.create_task(arrive(float(due)))
+        for number, due in enumerate((begun + np.cumsum(gaps)).tolist()):
+            wait = due - time.perf_counter()
+            if wait > 0 or number % AT_ONCE == 0:
+                await asyncio.sleep(max(0.0, wait))
+            arriving.create_task(arrive(due))
     told.in_all_s = time.perf_counter() - begun
-    while not free.empty():
-        free.get_nowait().close()
+    for connection in free:
+        connection.close()
     return told
 
 

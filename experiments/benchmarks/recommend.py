@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 import tempfile
 import time
@@ -25,7 +26,11 @@ RATE_PER_S = 100.0
 CROWDS = (1, 2, 4, 8, 16, 32)
 OVERLOAD = 5
 TURNS = 2
-CONNECTIONS = 256
+BEHIND_S = 2.0
+"""A worker that is asked for metrics knows those of the others up to a second late."""
+WRITTEN_BYTES = 24 * 1024
+STALLED_S = 0.02
+"""What a request at 100/s may take."""
 EMPTY = ["-m", "bentoml", "serve", "experiments.benchmarks.empty_service:Empty"]
 _STEP = re.compile(r'onepoint_step_seconds_(sum|count)\{step="(\w+)"\} (\S+)')
 
@@ -37,6 +42,9 @@ def bench_recommend(scale: float) -> Result:
 
     ``vs_empty`` is its p50 against an empty `@bentoml.api` of the same body, asked in turns over
     one connection each; ``p99_ms`` at 100 requests/s from when each was due, and the empty one's.
+    ``disk_ms`` is what a bare write takes to be on this disk, at that rate with nothing else;
+    ``disk_stalled_share`` the part of the time for which it stood still for over `STALLED_S`: no
+    decision is answered meanwhile, so above 0.01 that alone puts p99 above 20 ms.
     ``saturation_rps`` the most answers a second of ``rps_by_callers``; at five times that,
     ``goodput_share`` of it is still answered in time and not degraded. ``goodput_in_turns`` is the
     share of what the best number of callers gets when asked again in turns with the overload: the
@@ -48,6 +56,7 @@ def bench_recommend(scale: float) -> Result:
         deadline_s = load_service_config(work).deadline_s
         found = asyncio.run(_in_turns(work, service.port, empty.port, blocks))
         found |= _at_a_hundred(some, service.port, empty.port, scale)
+        found |= _of_the_disk(work.path / "synced", max(1.0, 30 * scale))
         return found | asyncio.run(_at_the_limit(some, service.port, deadline_s, scale))
 
 
@@ -90,7 +99,7 @@ def requests(work: WorkFolder, audience: str, number: int, seed: int = 1) -> lis
 def _at_a_hundred(some: Sequence[bytes], port: int, empty_port: int, scale: float) -> Result:
     seconds = max(1.0, 30 * scale)
     at_hundred, empty = [
-        run_punctually(at_rate(one, itertools.cycle(some), RATE_PER_S, seconds, CONNECTIONS, 1))
+        run_punctually(at_rate(one, itertools.cycle(some), RATE_PER_S, seconds, 1))
         for one in (port, empty_port)
     ]
     return {
@@ -98,6 +107,28 @@ def _at_a_hundred(some: Sequence[bytes], port: int, empty_port: int, scale: floa
         "p99_empty_ms": empty.quantile_ms(0.99),
         "at_100_per_s": _statuses(at_hundred),
         "degraded_at_100_per_s": len(at_hundred.degraded),
+    }
+
+
+def _of_the_disk(file: Path, seconds: float) -> Result:
+    took = []
+    with file.open("wb") as opened:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            time.sleep(1 / RATE_PER_S)
+            begun = time.perf_counter()
+            opened.seek(0)
+            opened.write(bytes(WRITTEN_BYTES))
+            opened.flush()
+            os.fsync(opened.fileno())
+            took.append(time.perf_counter() - begun)
+    stalled_s = sum(one for one in took if one > STALLED_S)
+    return {
+        "disk_ms": {
+            name: round(1e3 * float(np.quantile(took, q)), 3)
+            for name, q in (("p50", 0.5), ("p99", 0.99), ("most", 1.0))
+        },
+        "disk_stalled_share": round(stalled_s / seconds, 4),
     }
 
 
@@ -114,11 +145,12 @@ async def _at_the_limit(
         part_s = max(0.5, 20 * scale / TURNS)
         full += await by_many(port, itertools.cycle(some), best, part_s)
         rate = OVERLOAD * rates[best]
-        over += await at_rate(port, itertools.cycle(some), rate, part_s, CONNECTIONS, 2 + turn)
+        over += await at_rate(port, itertools.cycle(some), rate, part_s, 2 + turn)
     recovery_s = await _recovery(port, some, deadline_s, max(1.0, 10 * scale))
     return {
         "saturation_rps": rates[best],
         "rps_by_callers": rates,
+        "overload_asked_rps": round(OVERLOAD * rates[best], 1),
         "overload_rps": round(len(over.statuses) / over.in_all_s, 1),
         "goodput_share": round(over.per_s(deadline_s) / rates[best], 3),
         "goodput_in_turns": round(over.per_s(deadline_s) / full.per_s(deadline_s), 3),
@@ -162,6 +194,7 @@ async def _in_turns(work: WorkFolder, port: int, empty_port: int, blocks: int) -
 
 
 async def _steps(work: WorkFolder, port: int) -> dict[str, dict[str, float]]:
+    await asyncio.sleep(BEHIND_S)
     connection = Connection(port)
     reply = await connection.ask(request_bytes("GET", "/metrics", key_of(work, "reviewer")))
     connection.close()

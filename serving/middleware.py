@@ -41,7 +41,9 @@ class Room:
     taken from those inside. How many may be inside is found while it runs, since a fixed number is
     wrong on a slower machine, where all of them would wait past the deadline. An answer slower than
     `SOON_SHARE` of the deadline cuts the number, quicker ones add to it while it is reached
-    (additive increase, multiplicative decrease, as in TCP), from two to ``max_concurrency``.
+    (additive increase, multiplicative decrease, as in TCP), from two to ``max_concurrency``. Up to
+    where it began, quick ones add to it also while it is not: of a disk that stood still nothing
+    is left a few seconds later, however seldom somebody asks.
 
     Who is sent away hears it up to `HELD_S` later, all of them at once. Eight callers who asked
     again at once, thousands of times a second, took four fifths of the time of those inside.
@@ -54,7 +56,8 @@ class Room:
         self.neighbours = neighbours
         self.most = max_concurrency
         self.deadline_s = deadline_s
-        self.limit = float(min(FIRST_LIMIT, max_concurrency))
+        self.first = float(min(FIRST_LIMIT, max_concurrency))
+        self.limit = self.first
         self._inside = 0
         self._cut_at = 0.0
         self._waiting: asyncio.Event | None = None
@@ -108,7 +111,7 @@ class Room:
             if begun >= self._cut_at:
                 self.limit = max(LEAST_LIMIT, self.limit * max(0.5, soon / (now - begun)))
                 self._cut_at = now
-        elif self._inside >= int(self.limit):
+        elif self.limit < self.first or self._inside >= int(self.limit):
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 

@@ -178,6 +178,19 @@ def test_the_room_shrinks_to_what_is_answered_in_time_and_grows_again(alone):
     assert crowd(0.05, 100) > 0.9
 
 
+def test_a_disk_that_stood_still_is_forgotten_where_few_ask(alone):
+    """One request inside at a time never reaches the limit; late ones must not add up for ever."""
+    room = Room(echo, 40, 0.3, alone)
+    room._inside = 1
+    began, now = room.limit, 100.0
+    for took_s in [0.2] * 20 + [0.005] * 200:
+        now += 1.0
+        room._adapt(now - took_s, now)
+        if took_s > 0.1:
+            assert room.limit < began
+    assert began <= room.limit < began + 1
+
+
 @pytest.mark.parametrize("path", ["/v1/recommend", "/v1/outcomes", "/v1/interactions"])
 def test_a_reviewer_writes_nothing(gate, scope, path):
     status, _, said = asyncio.run(call(gate(echo), scope("reviewer", path=path)))

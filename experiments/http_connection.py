@@ -38,7 +38,7 @@ def request_bytes(
 class _Wire(asyncio.Protocol):
     """A connection that is open: one request at a time, its answer as soon as that is whole.
 
-    asyncio's streams take twice the time, of cores that the service under load is asked to fill.
+    asyncio's streams take a tenth more, of cores that the service under load is asked to fill.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ CLOCK = "2026-07-01T10:00:00+08:00"
 TOLD = {
     "recommend": {
         "vs_empty", "p99_ms", "saturation_rps", "goodput_share", "only_429_503", "recovery_s",
-        "step_ms", "p99_empty_ms", "goodput_in_turns", "disk_ms", "disk_stalled_share",
+        "step_ms", "p99_empty_ms", "goodput_in_turns", "sync_ms", "disk_stalled_share",
     },
     "recommend_vs_tutorial": {"ratio", "p50_ms", "p50_tutorial_ms"},
 }  # fmt: skip

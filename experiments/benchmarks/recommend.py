@@ -127,7 +127,7 @@ def _disk_watched(file: Path) -> Iterator[list[float]]:
     done = threading.Event()
 
     def watch() -> None:
-        with file.open("wb") as opened:
+        with file.open("wb", buffering=0) as opened:
             opened.write(bytes(WRITTEN_BYTES))
             os.fsync(opened.fileno())
             while not done.wait(1 / RATE_PER_S):

@@ -121,6 +121,8 @@ async def _under_load(
     return {
         "swaps": times,
         "answers": sum(watch.statuses.values()),
+        "statuses": {str(status): n for status, n in sorted(watch.statuses.items())},
+        "failed_commands": failed,
         "errors": errors,
         "compared": watch.compared,
         "mixed": watch.mixed,

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-BROKEN = (OSError,)
+BROKEN = OSError
 """What a connection raises that was refused, or broke before the answer was whole."""
 
 
@@ -109,7 +109,7 @@ class Connection:
             _, self._wire = await loop.create_connection(_Wire, "127.0.0.1", self.port)
 
     async def ask(self, request: bytes) -> Reply:
-        """Send a request and read the answer; one of `BROKEN` where there is none."""
+        """Send a request and read the answer; `BROKEN` where there is none."""
         await self.open()
         assert self._wire is not None  # noqa: S101 (opened above)
         whole = False

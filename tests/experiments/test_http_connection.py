@@ -90,7 +90,7 @@ def test_a_connection_closed_while_nobody_asks_is_opened_again():
 
 
 def test_arrivals_do_not_wait_for_a_connection():
-    """All are inside before any is answered: with a pool of fewer they would wait for ever."""
+    """All are inside before any is answered: with a pool of fewer they would wait in vain."""
     inside, all_there = [], asyncio.Event()
 
     async def serve(reader, writer):
@@ -98,7 +98,7 @@ def test_arrivals_do_not_wait_for_a_connection():
         inside.append(writer)
         if len(inside) == 400:
             all_there.set()
-        await all_there.wait()
+        await asyncio.wait_for(all_there.wait(), 30)
         writer.write(ANSWER)
 
     async def ask(port):

@@ -139,9 +139,10 @@ class Tier(StrictConfig):
 class Triggers(StrictConfig):
     """When a fact about the customer becomes a reason.
 
-    ``maturity_days`` ahead; ``idle_cash_cny`` on current accounts; ``tier_gap_share`` of the next
-    tier still missing; ``unanswered_calls`` in 30 days; ``many_steps`` of a scorecard cell's
-    necessity in number of steps (0–100), from which a specialist helps.
+    ``maturity_days`` ahead; ``idle_cash_cny`` on current accounts, for what has no tenor;
+    ``tier_gap_share`` of the next tier still missing; ``unanswered_calls`` in 30 days;
+    ``many_steps`` of a scorecard cell's necessity in number of steps (0–100), from which a
+    specialist helps.
     """
 
     maturity_days: int = Field(default=30, ge=0)

@@ -153,10 +153,16 @@ def is_served_by_a_person(shown: Shown) -> Mapping[str, Value] | None:
 
 @reason(
     "idle_cash",
-    where=lambda spot: spot.offer.category in spot.rules.policy.triggers.idle_cash_categories,
+    where=lambda spot: (
+        spot.offer.tenor_days is None
+        and spot.offer.category in spot.rules.policy.triggers.idle_cash_categories
+    ),
 )
 def has_idle_cash(shown: Shown) -> Mapping[str, Value] | None:
-    """Much money lies on his current account, and this offer could take it."""
+    """Much money lies on his current account; this offer could take it, and give it back any day.
+
+    What binds money for a tenor is not on demand, which the sentence speaks of.
+    """
     case, triggers = shown.case, shown.case.rules.policy.triggers
     return {} if (case.state.demand_cny or 0.0) >= triggers.idle_cash_cny else None
 

@@ -16,10 +16,16 @@ CLEAR_PART = 0.1
 """Least share of the largest part's size that a term of the score needs to be told in words."""
 
 CLEAR_LEAD = 0.1
-"""Least log-odds by which a group of features is told to lead."""
+"""Least log-odds by which the average customer or a group of features is told to lead."""
 
 TERM_REASONS = 2
 """How many terms of the score are told in words at most."""
+
+LEAST_REST_CNY = 0.01
+"""Least sum of the terms not named that is told (CNY)."""
+
+Told = tuple[str, Mapping[str, Value]]
+"""A sentence's code and the values of its placeholders."""
 
 Rendered = Callable[[ScoredAction, float], str]
 RENDERED: dict[ScoreTerm, Rendered] = {
@@ -34,8 +40,8 @@ RENDERED: dict[ScoreTerm, Rendered] = {
 """How each term reads, of an action and the value of one sale (CNY)."""
 
 FIRST_CODES = (
-    "first_explored", *(f"first_{one}" for one in PRECEDENCE), "first_by_model",
-    *(f"term_{term}" for term in TERMS),
+    "first_explored", *(f"first_{one}" for one in PRECEDENCE), "first_by_average",
+    "first_by_model", *(f"term_{term}" for term in TERMS), "term_rest",
 )  # fmt: skip
 """Every code of a sentence on the first place."""
 
@@ -53,16 +59,19 @@ def why_first(case: Case, decision: Decision) -> WhyFirst | None:
     lead = one.score - two.score
     model = _model_lead(decision.ranked[0].contributions, decision.ranked[1].contributions)
     because = _because(case, one, two)
-    told: list[tuple[str, Mapping[str, Value]]] = []
+    told: list[Told] = []
     if decision.explored:
         told.append(("first_explored", {"share": f"{case.rules.policy.exploration.share:.0%}"}))
     if because != "score" or lead >= 0:
-        scores = {"a": f"{one.score:,.2f}", "b": f"{two.score:,.2f}", "cny": f"{lead:,.2f}"}
+        first, second = round(one.score, 2), round(two.score, 2)
+        scores = {"a": f"{first:,.2f}", "b": f"{second:,.2f}", "cny": f"{first - second:,.2f}"}
         told.append((f"first_{because}", scores))
     if because == "score":
-        for term in _largest(parts):
+        largest = _largest(parts)
+        for term in largest:
             a, b = RENDERED[term](one, sales[0]), RENDERED[term](two, sales[1])
             told.append((f"term_{term}", {"a": a, "b": b, "cny": f"{parts[term]:+,.2f}"}))
+        told += _told_of_the_rest(parts, largest)
         told += _told_by_model(model)
     said = (case.rules.phrases.reason(code, values) for code, values in told)
     return WhyFirst(
@@ -94,6 +103,12 @@ def _largest(parts: Mapping[ScoreTerm, float]) -> list[ScoreTerm]:
     return [term for term in by_size if abs(parts[term]) >= least and parts[term] != 0]
 
 
+def _told_of_the_rest(parts: Mapping[ScoreTerm, float], told: list[ScoreTerm]) -> list[Told]:
+    """Sum up the parts that no sentence names, or what is told would not add up to the lead."""
+    rest = sum(part for term, part in parts.items() if term not in told)
+    return [("term_rest", {"cny": f"{rest:+,.2f}"})] if abs(rest) >= LEAST_REST_CNY else []
+
+
 def _model_lead(one: Contributions | None, two: Contributions | None) -> ModelLead | None:
     if one is None or two is None:
         return None
@@ -102,15 +117,23 @@ def _model_lead(one: Contributions | None, two: Contributions | None) -> ModelLe
     )
 
 
-def _told_by_model(model: ModelLead | None) -> list[tuple[str, Mapping[str, Value]]]:
-    """Name the group of features that moves the two starts furthest apart."""
-    if model is None or not model.groups:
+def _told_by_model(model: ModelLead | None) -> list[Told]:
+    """Name the group of features that moves the two starts furthest apart, and what it adds to.
+
+    What the average customer would rather start is told too: it may decide alone.
+    """
+    if model is None:
         return []
-    group = max(sorted(model.groups), key=lambda name: abs(model.groups[name]))
-    value = model.groups[group]
-    if abs(value) < CLEAR_LEAD or group not in _GROUP_NAMES:
-        return []
-    return [("first_by_model", {"group": _GROUP_NAMES[group], "value": f"{value:+.2f}"})]
+    leads: list[tuple[str, float, Mapping[str, Value]]] = [("first_by_average", model.bias, {})]
+    named = sorted(model.groups.keys() & _GROUP_NAMES.keys())
+    if named:
+        group = max(named, key=lambda name: abs(model.groups[name]))
+        leads.append(("first_by_model", model.groups[group], {"group": _GROUP_NAMES[group]}))
+    return [
+        (code, {**said, "value": f"{value:+.2f}", "lead": f"{model.lead:+.2f}"})
+        for code, value, said in sorted(leads, key=lambda told: -abs(told[1]))
+        if abs(value) >= CLEAR_LEAD
+    ]
 
 
 _GROUP_NAMES = {str(group): Text(zh=zh, en=en) for group, (zh, en) in GROUPS.items()}

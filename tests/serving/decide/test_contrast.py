@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from itertools import permutations
 from math import isclose
@@ -25,15 +26,14 @@ factors = st.tuples(shares, shares, st.floats(0, 1e4, width=32))
 def explain(rules, make_inputs):
     """Decide and render for an audience; models explain the offers given with contributions."""
 
-    def ask(audience="staff", groups=None, **changes):
+    def ask(audience="staff", groups=None, biases=None, **changes):
         inputs = make_inputs(audience=audience, **changes)
         decision = decide(inputs, rules)
-        found = {
-            offer: Contributions(
-                offer=offer, raw_score=sum(values.values()) - 3, bias=-3, groups=values
-            )
-            for offer, values in (groups or {}).items()
-        }
+        found = {}
+        for offer, values in (groups or {}).items():
+            bias = (biases or {}).get(offer, -3)
+            raw = bias + sum(values.values())
+            found[offer] = Contributions(offer=offer, raw_score=raw, bias=bias, groups=values)
         decision = with_contributions(decision, found, inputs, rules)
         return answer(DecisionRecord(inputs=inputs, decision=decision), rules)
 
@@ -98,6 +98,16 @@ def test_parts_add_up_to_the_lead_and_agree_with_the_order(data, rules, make_sco
     if why.because == "score" and not why.explored:
         assert why.lead_cny >= 0
     assert why.reasons
+    codes = [reason.code for reason in why.reasons]
+    if "first_score" in codes:
+        lead = figures(why.reasons[codes.index("first_score")])[-1]
+        told = [figures(one)[-1] for one in why.reasons if one.code.startswith("term_")]
+        assert isclose(sum(told), lead, abs_tol=0.035)  # rounded: three figures, and a rest < 0.01
+
+
+def figures(reason):
+    """The amounts that a sentence names, in its order."""
+    return [float(one.replace(",", "")) for one in re.findall(r"-?[\d,]+\.\d\d", reason.text.en)]
 
 
 def test_equal_terms_have_no_part_and_the_odd_one_has_all(rules, make_scores, explain):
@@ -158,7 +168,25 @@ def test_the_models_contrast_adds_up_and_names_the_group_that_differs_most(
     assert (last.kind, last.code) == ("model", "first_by_model")
     assert "活跃度" in last.text.zh
     assert "+0.80" in last.text.zh
+    assert "+0.65" in last.text.zh  # of the whole
     assert explain(scores=scores, groups={"deposit_1y": {"activity": 1}}).why_first.model is None
+
+
+def test_where_the_average_customer_decides_it_is_told_first(rules, make_scores, explain):
+    scores = {
+        "deposit_1y": make_scores(rules, p_start=0.9, amount_cny=80_000.0),
+        "deposit_3m": make_scores(rules, p_start=0.9, amount_cny=80_000.0),
+    }
+    groups = {"deposit_1y": {"activity": -0.4}, "deposit_3m": {"activity": 0.26}}
+    biases = {"deposit_1y": -1.5, "deposit_3m": -3.25}
+    why = explain(scores=scores, groups=groups, biases=biases, limit=2).why_first
+    average, group = (reason for reason in why.reasons if reason.kind == "model")
+    assert (average.code, group.code) == ("first_by_average", "first_by_model")
+    assert average.text.en == (
+        "The model, for the average customer: +1.75 of +1.09 log-odds between the first and the "
+        "second (above 0 speaks for the first)."
+    )
+    assert "-0.66 of +1.09" in group.text.en
 
 
 def test_a_customer_is_never_told_why_one_before_another(explain):

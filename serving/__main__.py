@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
+import time
 from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
+from features.errors import OnePointError
 from features.terminal import parse_clock, print_json, run
 from serving.client import ServiceClient
 from serving.commands.decide import decide_command
@@ -31,6 +35,9 @@ from serving.trial_keys import trial_key
 app = typer.Typer(no_args_is_help=True, help="From request to decision.")
 
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+
+PORT_WAIT_S = 5.0
+"""How long a taken port is waited for: workers of a supervisor that was killed leave within 1 s."""
 
 app.command("decide")(decide_command)
 app.add_typer(keys_app, name="keys")
@@ -63,6 +70,7 @@ def serve(
     start = choose_start(work, catalog, parse_clock(clock) if clock else None, without_release)
     for lacking in check_start(start):
         print(f"degraded until this is mended: {lacking}", file=sys.stderr)
+    _wait_for_port(host, port)
     environment = {
         **os.environ,
         **start.environment(),
@@ -79,6 +87,25 @@ def serve(
     sys.stdout.flush()
     # Replaces this process: signals reach the server itself, and what the check loaded is freed.
     os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def _wait_for_port(host: str, port: int) -> None:
+    """Find the port free; what BentoML says of one that is taken is a trace, and too late."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    until = time.monotonic() + PORT_WAIT_S
+    while True:
+        try:
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                why = f"{error.strerror}; mend --host or --port"
+            elif time.monotonic() < until:
+                time.sleep(0.1)
+                continue
+            else:
+                why = "something else listens there; stop it, or give another --port"
+            raise OnePointError(f"cannot serve on {host}, port {port}: {why}") from None
+        return
 
 
 def _where_it_serves(start: Start, host: str, port: int) -> str:

@@ -58,6 +58,21 @@ def test_the_command_says_what_is_wrong_without_a_traceback_and_exits_with_2(own
     assert "BentoServer" not in done.stdout + done.stderr
 
 
+def test_a_port_that_is_taken_is_said_before_anything_is_served(own):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "serving", "serve", "--work", own.folder, "--port", str(port)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: cannot serve on 127.0.0.1, port {port}: .*--port\n", done.stderr)
+
+
 def test_a_missing_release_is_named_with_the_two_ways_out(own):
     shutil.rmtree(own.folder / "release")
     assert re.search(r"release.*training run.*--without-release", check(own.folder))

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import yaml
 from rich.console import Console
 
-from experiments.demo_steps import DemoError, Steps, tell_metrics, tell_tables
+from experiments.demo_steps import DemoError, Steps, tell_metrics, tell_tables, to_type
 from experiments.running_service import (
     READY_S,
     free_port,
@@ -114,7 +115,8 @@ def _prepare(
     bank += ["--clock", CLOCK] if simulated else []
     # exit code 1 is an alarm about data that keeps the contract: told, and no reason to stop
     check = ["features", "check", *bank]
-    steps.run("checking the tables", check, tell=tell_tables, well=(0, 1))
+    tell = partial(tell_tables, check=check)
+    steps.run("checking the tables", check, tell=tell, well=(0, 1))
     steps.run(
         "training a release",
         ["training", "run", str(RELEASE_YAML), *bank, "--work", str(folder.path)],
@@ -257,10 +259,11 @@ def _go_on_serving(
     visit: Visit,
     process: subprocess.Popen[bytes],
 ) -> None:
+    ask = ["serving", "ask", "--work", str(folder.path), "--port", str(port)]
+    ask += ["--customer", visit.record.customer_id, "--channel", visit.channel]
     console.print(
         f"serving on http://127.0.0.1:{port} until Ctrl-C; keys to try: {folder.trial_keys}\n"
-        f"  python -m serving ask --work {folder.path} --port {port} "
-        f"--customer {visit.record.customer_id} --channel {visit.channel}",
+        f"  {to_type(ask)}",
         markup=False,
         soft_wrap=True,
     )

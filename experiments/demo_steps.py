@@ -90,12 +90,10 @@ class Steps:
         DemoError
             The command failed; carries what it said and how to run it by itself.
         """
-        command = [sys.executable, "-m", *arguments, "--json"]
-        command += [] if out is None else ["--out", str(out)]
+        command = [*arguments, "--json", *([] if out is None else ["--out", str(out)])]
         with self.timed(title) as told, TemporaryFile() as said, TemporaryFile() as complained:
             if self._wait_for(command, title, said, complained) not in well:
-                by_itself = shlex.join(["python", *command[1:]])
-                why = _text(complained).strip()
+                why, by_itself = _text(complained).strip(), to_type(command)
                 raise DemoError(f"{why}\n{title}: failed; run it by itself:\n  {by_itself}")
             told.append(tell(json.loads(_text(said).strip().splitlines()[-1])))
 
@@ -104,7 +102,11 @@ class Steps:
     ) -> int:
         """Run a command to its end, showing that time goes by; give its exit code."""
         process = subprocess.Popen(  # noqa: S603 (our own commands)
-            command, cwd=ROOT, stdout=said, stderr=complained, env=self.environment
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            stdout=said,
+            stderr=complained,
+            env=self.environment,
         )
         try:
             if self.console.is_terminal:
@@ -127,18 +129,26 @@ class Steps:
                 process.wait()
 
 
+def to_type(arguments: list[str]) -> str:
+    """Write a room's command as it is typed into a shell, wherever that stands."""
+    return shlex.join([sys.executable, "-m", *arguments])
+
+
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode("utf-8", "replace")
 
 
-def tell_tables(said: dict[str, Any]) -> str:
-    """Say what `features check` found: tables, rows and what is missing."""
+def tell_tables(said: dict[str, Any], check: list[str]) -> str:
+    """Say what `features check` found: tables, rows, what is missing, and how to read alarms."""
     rows = sum(said["tables"].values())
     missing = ", ".join(said["missing"]) or "nothing"
     alarms = sum(one["level"] == "alarm" for one in said["quality"]["findings"])
-    sound = f"; {alarms} alarms: run `features check` to read them" if alarms else ""
-    return f"{len(said['tables'])} tables, {rows:,} rows; missing: {missing}{sound}"
+    found = f"{len(said['tables'])} tables, {rows:,} rows; missing: {missing}"
+    if not alarms:
+        return found
+    count = "1 alarm, read it" if alarms == 1 else f"{alarms} alarms, read them"
+    return f"{found}; {count} with\n    {to_type(check)}"
 
 
 def tell_metrics(said: dict[str, Any]) -> str:

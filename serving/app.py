@@ -88,7 +88,7 @@ REMEDIES = {
     "bool_type": "send true or false",
     "float_type": "send a number, such as 1000.5",
     "greater_than": "send more than {gt}",
-    "literal_error": "send one of the allowed words: {expected}",
+    "literal_error": "send one of the allowed words",
     "timezone_aware": A_TIME,
     "value_error": A_TIME,  # only times have checks of our own
     "model_type": AN_OBJECT,

@@ -152,7 +152,8 @@ def _why_first(answer: RecommendResponse) -> list[str]:
 
 
 def _figures(place: Recommendation) -> str:
-    kind = "倾向 propensity" if place.p_start_is == "propensity" else "热度 popularity"
+    # p_start and not its source: the answer's field `propensity` is another thing
+    kind = "倾向 p_start" if place.p_start_is == "propensity" else "热度 p_start"
     lines = [
         f"{kind} {place.p_start:.1%}" if place.p_start is not None else "",
         f"偏好 preference {place.preference:.0%}" if place.preference is not None else "",

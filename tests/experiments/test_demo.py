@@ -54,6 +54,19 @@ def picked(tmp_path, customers, name=demo.SIMULATED):
     return visit.record.customer_id, visit.channel
 
 
+@pytest.mark.parametrize(("levels", "told"), [(["alarm"], "1 alarm, read it"), (["note"], None)])
+def test_alarms_are_told_with_the_words_that_show_them(levels, told):
+    said = {
+        "tables": {"customers": 2_000, "holdings": 10}, "missing": ["staff"],
+        "quality": {"findings": [{"level": level} for level in levels]},
+    }  # fmt: skip
+    check = ["features", "check", "--source", "my bank.yaml"]
+    line = demo_steps.tell_tables(said, check)
+    found = "2 tables, 2,010 rows; missing: staff"
+    shown = f"{sys.executable} -m features check --source 'my bank.yaml'"
+    assert line == (f"{found}; {told} with\n    {shown}" if told else found)
+
+
 def test_it_asks_for_the_managed_customer_with_the_largest_deposit_due_on_friday(tmp_path):
     customers = [
         ("A", {"holdings": (deposit(900_000.0),)}, np.nan),

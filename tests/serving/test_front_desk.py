@@ -36,9 +36,9 @@ def test_the_counter_reads_the_friday_the_manager_and_every_reason_whole(recomme
     assert "1-year time deposit matures on Friday, 2026-07-03" in page
     assert "管户 理财经理 李敏 · looked after by wealth manager 李敏" in page
     assert "客户 customer C_MATURES · 柜员 teller · 2026-07-01 10:00 (Wednesday)" in page
-    assert "倾向 propensity" in page
+    assert "倾向 p_start" in page
     assert "…" not in page
-    assert re.search(r"│ 倾向 propensity \d+\.\d% ", page)
+    assert re.search(r"│ 倾向 p_start \d+\.\d% ", page)
     assert re.search(r"│ 办成 completion \d+% ", page)
     assert max(cell_len(line) for line in page.splitlines() if line[:1] in "┃│┏└") <= 110
 

@@ -183,10 +183,10 @@ def test_where_the_average_customer_decides_it_is_told_first(rules, make_scores,
     average, group = (reason for reason in why.reasons if reason.kind == "model")
     assert (average.code, group.code) == ("first_by_average", "first_by_model")
     assert average.text.en == (
-        "The model, for the average customer: +1.75 of +1.09 log-odds between the first and the "
-        "second (above 0 speaks for the first)."
+        "The model, for the average customer: +1.75 log-odds between the first and the second, "
+        "+1.09 all in all (above 0 speaks for the first)."
     )
-    assert "-0.66 of +1.09" in group.text.en
+    assert "-0.66 log-odds" in group.text.en
 
 
 def test_a_customer_is_never_told_why_one_before_another(explain):

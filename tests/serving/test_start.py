@@ -29,6 +29,18 @@ def check(folder, catalog=None, without_release=False) -> str:
     return "; ".join(check_start(choose_start(folder, catalog, None, without_release)))
 
 
+def served(own, *options) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end: it must refuse."""
+    return subprocess.run(
+        [sys.executable, "-m", "serving", "serve", "--work", str(own.folder), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 def test_a_sound_work_folder_lacks_nothing(own):
     assert check(own.folder) == ""
 
@@ -44,14 +56,7 @@ def test_a_truncated_model_file_is_named(own, name):
 
 def test_the_command_says_what_is_wrong_without_a_traceback_and_exits_with_2(own):
     (own.folder / "keys.yaml").unlink()
-    done = subprocess.run(
-        [sys.executable, "-m", "serving", "serve", "--work", str(own.folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = served(own)
     assert done.returncode == 2
     assert "keys.yaml" in done.stderr
     assert "Traceback" not in done.stderr
@@ -61,14 +66,7 @@ def test_the_command_says_what_is_wrong_without_a_traceback_and_exits_with_2(own
 def test_a_port_that_is_taken_is_said_before_anything_is_served(own):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = subprocess.run(
-            [sys.executable, "-m", "serving", "serve", "--work", own.folder, "--port", str(port)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = served(own, "--port", str(port))
     assert done.returncode == 2
     assert re.fullmatch(rf"error: cannot serve on 127.0.0.1, port {port}: .*--port\n", done.stderr)
 
